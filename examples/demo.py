@@ -1,0 +1,171 @@
+"""A whole voice call on this machine, and what Roark gets of it.
+
+Nothing leaves the machine and no key is needed. A caller with recorded lines talks over WebRTC to a
+Pipecat bot whose recognition, language model and speech run here, and a local Roark takes the call:
+
+    uv run --extra demo examples/demo.py
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("The demo needs Python 3.11 or newer, as Pipecat 1.0 does: uv run --python 3.11 ...")
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until the call begins, Ctrl-C just ends it.
+    print("Loading the bot: speech recognition, turn detection, speech ...", flush=True)
+
+import argparse
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from loguru import logger
+
+if __name__ == "__main__":
+    logger.remove()  # Pipecat's log goes to a file, from its first line on.
+
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.workers.runner import WorkerRunner
+from rich.console import Console
+
+from demo_bot import create_bot
+from offline import llm, screen
+from offline.caller import Caller, CallFailedError, Line
+from pipecat_roark.local import LocalRoark
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pipecat_roark import CallReport, RoarkObserver
+    from pipecat_roark.local import StoredCall
+
+SPEECH = Path(__file__).parent / "offline" / "speech"
+WEATHER = Line("Hello, what is the weather in London?", SPEECH / "weather.wav")
+HISTORY = Line("Great, tell me the history of the city.", SPEECH / "history.wav")
+GOODBYE = Line("OK, that is enough. Thank you and goodbye.", SPEECH / "goodbye.wav")
+
+INTERRUPT_AFTER_S = 5.0
+"""How much of the long answer the caller bears: into its second sentence."""
+END_WITHIN_S = 15.0
+LOG_NAME = "pipecat.log"
+
+
+@dataclass(frozen=True)
+class LiveCall:
+    """A call that is being held, for a screen to follow."""
+
+    caller: Caller
+    roark: RoarkObserver
+    local: LocalRoark
+    started: float
+    """On the clock of `time.monotonic`."""
+
+
+@dataclass(frozen=True)
+class HeldCall:
+    """A call that was held: as the library saw it, and as Roark got it."""
+
+    report: CallReport
+    stored: StoredCall
+
+
+async def converse(caller: Caller, connection: SmallWebRTCConnection) -> None:
+    """Hold the caller's side of the conversation."""
+    await caller.dial(connection)
+    await caller.listen()
+    await caller.say(WEATHER)
+    await caller.listen()
+    await caller.say(HISTORY)
+    await caller.listen_for(INTERRUPT_AFTER_S)
+    await caller.say(GOODBYE)
+    await caller.listen()
+    await caller.hang_up()
+
+
+async def hold_call(
+    folder: Path, follow: Callable[[LiveCall], Awaitable[None]] | None = None
+) -> HeldCall:
+    """Hold the demo call, with a local Roark to take it.
+
+    Args:
+        folder: Where calls are kept; each gets a folder of its own in it.
+        follow: Runs beside the call, and is cancelled when it is over.
+
+    Raises:
+        CallFailedError: The bot did not do its part of the conversation.
+        TimeoutError: Roark did not hear of the call's end.
+    """
+    log = folder / LOG_NAME
+    sink = logger.add(log, mode="w", level="DEBUG")
+    try:
+        async with LocalRoark(folder) as local, llm.serve() as llm_base_url:
+            with patch.dict(os.environ, ROARK_BASE_URL=local.url, ROARK_API_KEY="demo"):
+                roark = await _connect(local, llm_base_url, follow)
+            stored = await local.wait_for_end(roark.pipecat_call_id)
+    finally:
+        logger.remove(sink)
+    log.replace(stored.folder / LOG_NAME)
+    return HeldCall(roark.report(), stored)
+
+
+async def _connect(
+    local: LocalRoark, llm_base_url: str, follow: Callable[[LiveCall], Awaitable[None]] | None
+) -> RoarkObserver:
+    """Bring caller and bot together until both have left."""
+    connection = SmallWebRTCConnection()
+    worker, roark = create_bot(connection, llm_base_url=llm_base_url)
+    caller = Caller()
+    runner = WorkerRunner(handle_sigint=False)  # Ctrl-C ends the call as a caller would.
+    await runner.add_workers(worker)
+    bot = asyncio.ensure_future(runner.run())
+    talk = asyncio.ensure_future(converse(caller, connection))
+    tasks = [bot, talk]
+    if follow is not None:
+        tasks.append(
+            asyncio.ensure_future(follow(LiveCall(caller, roark, local, time.monotonic())))
+        )
+    try:
+        await asyncio.wait({bot, talk}, return_when=asyncio.FIRST_COMPLETED)
+        if not talk.done():
+            raise CallFailedError("the bot left before the caller did")
+        await talk
+    finally:
+        await caller.hang_up()
+        await asyncio.wait({bot}, timeout=END_WITHIN_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return roark
+
+
+def main() -> int:
+    """Hold the call and show it; returns the exit code, 0 for a call that arrived whole."""
+    parser = argparse.ArgumentParser(description="Hold a whole voice call on this machine.")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("calls"), help="where calls are kept (default: calls)"
+    )
+    folder: Path = parser.parse_args().folder
+    console = Console(highlight=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        held = asyncio.run(hold_call(folder, partial(screen.follow, console)))
+    except (CallFailedError, TimeoutError) as error:
+        console.print(f"The call failed: {error}. Pipecat's log: {folder / LOG_NAME}")
+        return 1
+    except KeyboardInterrupt:
+        console.print(f"Stopped. What was captured until then is in {folder}.")
+        return 130
+    screen.show(console, held)
+    return 0 if held.stored.complete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""A recorder that the caller brought: its own `AudioBufferProcessor`, used as it is.
+
+It lays its audio out in its own way and tells nobody where, so places in its recording are read
+off the pipeline's clock: sample 0 is the first audio frame that reached it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipecat.observers.base_observer import FramePushed
+    from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+
+
+_HANDLER_ROUNDS = 3
+"""Turns of the event loop that the handlers of the last audio may take to run."""
+
+
+class BorrowedRecorder:
+    """Arms the caller's processor, takes its audio and keeps the time of sample 0.
+
+    Args:
+        processor: The caller's processor.
+        on_chunk: Takes its audio, interleaved.
+    """
+
+    def __init__(self, processor: AudioBufferProcessor, on_chunk: Callable[[bytes], None]) -> None:
+        self.origin_ns: int | None = None
+        """Pipeline time of sample 0, or None while nothing was recorded."""
+        self.sample_rate = 0
+        self.num_channels = 0
+        self._armed = False
+        self._processor = processor
+        self._on_chunk = on_chunk
+        processor.add_event_handler("on_audio_data", self._on_audio_data)
+
+    async def see(self, data: FramePushed) -> None:
+        """Arm the processor at the first frame; sample 0 is the first audio that reaches it."""
+        if not self._armed:
+            self._armed = True
+            # A second start would wipe what it already has.
+            if not getattr(self._processor, "_recording", False):
+                await self._processor.start_recording()
+        frame = data.frame
+        if (
+            self.origin_ns is None
+            and data.destination is self._processor
+            and isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame))
+        ):
+            length = frame.num_frames * 1_000_000_000 // frame.sample_rate
+            self.origin_ns = data.timestamp - length
+
+    async def stop_recording(self) -> None:
+        """Hand out what is left. Its handlers are tasks, so they get their turn here."""
+        await self._processor.stop_recording()
+        for _ in range(_HANDLER_ROUNDS):
+            await asyncio.sleep(0)
+
+    async def _on_audio_data(
+        self, _: AudioBufferProcessor, audio: bytes, sample_rate: int, num_channels: int
+    ) -> None:
+        self.sample_rate, self.num_channels = sample_rate, num_channels
+        self._on_chunk(audio)

@@ -1,0 +1,115 @@
+"""What a call was: plain, frozen values for the user's own code, and the source of `call-ended`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pipecat_roark.timeline import Speaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one speaker said until the other's turn.
+
+    Attributes:
+        role: Who spoke.
+        content: The words said; of the assistant, only those that were played.
+        started_at: Onset of audible speech, UTC.
+        ended_at: Its offset, UTC; never before `started_at`.
+        start_ms: The onset in the recording, in milliseconds; None without a recording.
+        end_ms: The offset in the recording; None without a recording.
+        interrupted: Whether the other speaker cut this turn short.
+        unheard: Words of the assistant that were generated for this turn but never played.
+        user_id: The user's id, as the transport or the recognizer gave it.
+        language: The language recognized (BCP-47).
+        response_ms: Of an assistant's turn that answers the user, the time in milliseconds from
+            the end of the user's speech to its own onset.
+    """
+
+    role: Speaker
+    content: str
+    started_at: datetime
+    ended_at: datetime
+    start_ms: int | None = None
+    end_ms: int | None = None
+    interrupted: bool = False
+    unheard: str = ""
+    user_id: str | None = None
+    language: str | None = None
+    response_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """One answer to a tool call; a streaming tool gives several.
+
+    Attributes:
+        content: The answer as text, structured values as JSON.
+        returned_at: When it came, UTC.
+        offset_ms: The same moment in the recording; None without a recording.
+    """
+
+    content: str
+    returned_at: datetime
+    offset_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A tool that the model called.
+
+    Attributes:
+        tool_call_id: The id that pairs the call with its results.
+        name: Name of the function.
+        arguments: Its arguments as a JSON string; a string from the model is kept as it came.
+        called_at: When it was called, UTC.
+        offset_ms: The same moment in the recording; None without a recording.
+        results: What came back, in order.
+        outcome: `returned` once the last result came, `cancelled`, or `pending`.
+    """
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    called_at: datetime
+    offset_ms: int | None = None
+    results: tuple[ToolResult, ...] = ()
+    outcome: Literal["returned", "cancelled", "pending"] = "pending"
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from the call to its last result, or None while there is none."""
+        if not self.results:
+            return None
+        return round((self.results[-1].returned_at - self.called_at).total_seconds() * 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReport:
+    """One call, as far as it is known.
+
+    Attributes:
+        pipecat_call_id: The call's identity at Roark.
+        started_at: When the pipeline started, UTC; None before that.
+        ended_at: When the call ended, UTC; None while it runs.
+        ended_reason: Why it ended; None while it runs.
+        agent_spoke_first: Whether the assistant spoke first; None while nobody has spoken.
+        sample_rate: Of the recording, in Hz; None while nothing was recorded.
+        num_channels: Of the recording.
+        turns: In the order in which they began.
+        tool_calls: In the order in which they were made.
+    """
+
+    pipecat_call_id: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_reason: str | None = None
+    agent_spoke_first: bool | None = None
+    sample_rate: int | None = None
+    num_channels: int | None = None
+    turns: tuple[Turn, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()

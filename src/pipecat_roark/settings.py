@@ -1,0 +1,97 @@
+"""What an observer is told at construction, checked before the call."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipecat_roark import client
+
+API_KEY_VARIABLE = "ROARK_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Checked settings of one call.
+
+    Attributes:
+        agent_id: The agent's id at Roark.
+        api_key: The key; not part of the `repr`.
+        base_url: Where Roark is.
+        agent_name: The agent's name, if given.
+        agent_prompt: The agent's prompt, if given; not part of the `repr`.
+    """
+
+    agent_id: str
+    api_key: str = field(repr=False)
+    base_url: str
+    agent_name: str | None = None
+    agent_prompt: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def check(
+        cls, *, agent_id: str, api_key: str | None, agent_name: str | None, agent_prompt: str | None
+    ) -> Settings:
+        """Return settings that a call can rely on.
+
+        Raises:
+            TypeError: If a value isn't a string.
+            ValueError: If the key is missing or unusable, the agent id empty, or the base URL of
+                the environment unusable.
+        """
+        agent_id = _text("agent_id", agent_id, hint="the id of your agent at Roark")
+        if api_key is None:
+            api_key = os.environ.get(API_KEY_VARIABLE, "")
+        key = _text("api_key", api_key, hint=f"pass it, or set {API_KEY_VARIABLE}")
+        if not key.isascii() or not key.isprintable():
+            raise ValueError("api_key must be printable ASCII: it is sent as a header")
+        for name, value in (("agent_name", agent_name), ("agent_prompt", agent_prompt)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+        return cls(
+            agent_id=agent_id,
+            api_key=key,
+            base_url=client.base_url(),
+            agent_name=agent_name,
+            agent_prompt=agent_prompt,
+        )
+
+
+def call_id(pipecat_call_id: str | None, runner_args: object) -> str:
+    """Return the call's identity.
+
+    Args:
+        pipecat_call_id: The caller's choice, which counts before all else.
+        runner_args: What Pipecat's runner hands to a bot, as an object or a mapping: the peer
+            connection's `pc_id` of SmallWebRTC, else `session_id` (Pipecat Cloud).
+
+    Returns:
+        The identity; a random UUID if nothing gives one.
+
+    Raises:
+        TypeError: If `pipecat_call_id` isn't a string.
+        ValueError: If it is empty.
+    """
+    if pipecat_call_id is not None:
+        return _text("pipecat_call_id", pipecat_call_id, hint="leave it out for a random one")
+    connection = _get(runner_args, "webrtc_connection")
+    for candidate in (_get(connection, "pc_id"), _get(runner_args, "session_id")):
+        if candidate is not None and str(candidate).strip():
+            return str(candidate)
+    return str(uuid.uuid4())
+
+
+def _text(name: str, value: str, *, hint: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} is missing: {hint}")
+    return value.strip()
+
+
+def _get(holder: object, name: str) -> object:
+    if isinstance(holder, Mapping):
+        return holder.get(name)
+    return getattr(holder, name, None)

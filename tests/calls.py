@@ -1,0 +1,188 @@
+"""Real pipelines to observe: real transports, real tasks, and audio that anybody can recognize."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.runner import PipelineRunner
+from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import TransportParams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from numpy.typing import NDArray
+    from pipecat.observers.base_observer import BaseObserver
+    from pipecat.processors.frame_processor import FrameProcessor
+
+IN_RATE = 16000
+OUT_RATE = 24000
+FRAME_SECS = 0.02
+START_SECS = STOP_SECS = 0.2
+"""How long the scripted detector of speech takes to be sure."""
+
+
+def tone(secs: float, rate: int, hertz: float = 440.0, amplitude: int = 8000) -> NDArray[np.int16]:
+    """Return a sine that is loud from its first sample to its last."""
+    at = np.arange(round(secs * rate)) / rate
+    return (amplitude * np.cos(2 * np.pi * hertz * at)).astype(np.int16)
+
+
+class ScriptedInput(BaseInputTransport):
+    """A microphone that plays what it is given and is silent otherwise."""
+
+    def __init__(self, params: TransportParams) -> None:
+        super().__init__(params)
+        self.speech = np.empty(0, np.int16)
+        self.muted = False
+        self._microphone: asyncio.Task[None] | None = None
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self._microphone = asyncio.create_task(self._play())
+
+    async def cleanup(self) -> None:
+        if self._microphone:
+            self._microphone.cancel()
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
+    async def _play(self) -> None:
+        size, frames, began = round(FRAME_SECS * IN_RATE), 0, time.monotonic()
+        while True:
+            frames += 1
+            await asyncio.sleep(began + frames * FRAME_SECS - time.monotonic())
+            now, self.speech = self.speech[:size], self.speech[size:]
+            samples = np.pad(now, (0, size - len(now)))
+            if not self.muted:
+                await self.push_audio_frame(InputAudioRawFrame(samples.tobytes(), IN_RATE, 1))
+
+
+class PacedOutput(BaseOutputTransport):
+    """A loudspeaker that takes as long as the audio."""
+
+    def __init__(self, params: TransportParams) -> None:
+        super().__init__(params)
+        self._free = 0.0
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        self._free = max(self._free, time.monotonic()) + frame.num_frames / frame.sample_rate
+        await asyncio.sleep(self._free - time.monotonic())
+        return True
+
+
+@dataclass
+class Call:
+    """One call in a real pipeline, and the verbs to hold it."""
+
+    observers: Sequence[BaseObserver]
+    after_output: Sequence[FrameProcessor]
+    before_output: Sequence[FrameProcessor] = ()
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        transport = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+        self.microphone = ScriptedInput(transport)
+        self.loudspeaker = PacedOutput(transport)
+        self.task = PipelineTask(
+            Pipeline(
+                [self.microphone, *self.before_output, self.loudspeaker, *self.after_output]
+            ),
+            params=PipelineParams(
+                audio_in_sample_rate=IN_RATE, audio_out_sample_rate=OUT_RATE, **self.params
+            ),
+            observers=[*self.observers],
+            idle_timeout_secs=None,
+        )
+
+    async def hold(self, script: Callable[[Call], Awaitable[None]], **runner: Any) -> None:
+        """Run the pipeline with a script beside it; over when the runner is."""
+
+        async def play() -> None:
+            await asyncio.sleep(0.2)
+            await script(self)
+
+        playing = asyncio.create_task(play())
+        await PipelineRunner(handle_sigint=False, **runner).run(self.task)
+        await asyncio.wait_for(playing, 1)
+
+    async def push(self, *frames: Frame) -> None:
+        """Put frames into the pipeline's start."""
+        await self.task.queue_frames(frames)
+
+    async def user_says(self, text: str, secs: float = 0.6, hertz: float = 440.0) -> None:
+        """Let the user speak a tone, as a detector and a recognizer would announce it."""
+        self.microphone.speech = tone(secs, IN_RATE, hertz)
+        await asyncio.sleep(START_SECS)
+        await self.push(_vad(VADUserStartedSpeakingFrame, START_SECS), UserStartedSpeakingFrame())
+        await asyncio.sleep(secs)
+        await self.push(_vad(VADUserStoppedSpeakingFrame, STOP_SECS), UserStoppedSpeakingFrame())
+        await self.push(TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z"))
+
+    async def bot_says(self, *sentences: str, secs: float = 0.6, hertz: float = 660.0) -> None:
+        """Let the assistant speak sentences, a tone each, and don't wait for the end."""
+        frames: list[Frame] = [TTSStartedFrame()]
+        for sentence in sentences:
+            audio = tone(secs, OUT_RATE, hertz).tobytes()
+            frames += [TTSAudioRawFrame(audio, OUT_RATE, 1), spoken(sentence)]
+        await self.push(*frames, TTSStoppedFrame())
+
+    async def quiet(self) -> None:
+        """Wait until the assistant has stopped speaking."""
+        stopped = asyncio.Event()
+
+        @self.task.event_handler("on_frame_reached_downstream")
+        async def _(_: PipelineTask, frame: Frame) -> None:
+            if isinstance(frame, BotStoppedSpeakingFrame):
+                stopped.set()
+
+        self.task.set_reached_downstream_filter((BotStoppedSpeakingFrame,))
+        await asyncio.wait_for(stopped.wait(), 10)
+
+    async def end(self) -> None:
+        """End the pipeline in good order."""
+        await self.push(EndFrame())
+
+
+def spoken(text: str) -> TTSTextFrame:
+    """Return the frame of a sentence that was made into speech, on any Pipecat."""
+    try:
+        return TTSTextFrame(text, "sentence")
+    except TypeError:  # before 0.0.95 there is no kind of text
+        return TTSTextFrame(text)  # type: ignore[call-arg]
+
+
+def _vad(kind: type[Frame], secs: float) -> Frame:
+    frame = kind()
+    for name in ("start_secs", "stop_secs"):
+        if hasattr(frame, name):
+            setattr(frame, name, secs)
+    return frame
