@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pipecat.audio.vad.vad_analyzer import VADParams
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
     Frame,
     InputAudioRawFrame,
     OutputAudioRawFrame,
+    SpeechControlParamsFrame,
     StartFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
@@ -109,7 +111,9 @@ class Call:
     params: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        transport = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+        transport = TransportParams(
+            audio_in_enabled=True, audio_out_enabled=True, audio_out_end_silence_secs=0
+        )
         self.microphone = ScriptedInput(transport)
         self.loudspeaker = PacedOutput(transport)
         self.task = PipelineTask(
@@ -131,7 +135,7 @@ class Call:
             await script(self)
 
         playing = asyncio.create_task(play())
-        await PipelineRunner(handle_sigint=False, **runner).run(self.task)
+        await run(self.task, **runner)
         await asyncio.wait_for(playing, 1)
 
     async def push(self, *frames: Frame) -> None:
@@ -140,6 +144,9 @@ class Call:
 
     async def user_says(self, text: str, secs: float = 0.6, hertz: float = 440.0) -> None:
         """Let the user speak a tone, as a detector and a recognizer would announce it."""
+        if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # told in advance up to 0.0.101
+            params = VADParams(start_secs=START_SECS, stop_secs=STOP_SECS)
+            await self.push(SpeechControlParamsFrame(vad_params=params))
         self.microphone.speech = tone(secs, IN_RATE, hertz)
         await asyncio.sleep(START_SECS)
         await self.push(_vad(VADUserStartedSpeakingFrame, START_SECS), UserStartedSpeakingFrame())
@@ -170,6 +177,16 @@ class Call:
     async def end(self) -> None:
         """End the pipeline in good order."""
         await self.push(EndFrame())
+
+
+async def run(task: PipelineTask, **options: Any) -> None:
+    """Run a task to its end, on any Pipecat."""
+    runner = PipelineRunner(handle_sigint=False, **options)
+    if hasattr(runner, "add_workers"):  # from 1.3.0 on
+        await runner.add_workers(task)
+        await runner.run()
+    else:
+        await runner.run(task)
 
 
 def spoken(text: str) -> TTSTextFrame:

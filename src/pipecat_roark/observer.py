@@ -209,13 +209,14 @@ class RoarkObserver(BaseObserver):
         """Read a frame that passes the recorder, where nothing is dropped."""
         if self._own is None or not isinstance(frame, CONCERNS):
             return
-        if isinstance(frame, StartFrame):
-            self._begin(self._own.get_clock(), at)
-        elif isinstance(frame, _ENDS):
-            self._note_end(frame)
-            self._end()
-        elif self._own.after_output or not isinstance(frame, TTSTextFrame):
-            self._translator.read(frame, at, played=True)
+        with self._guard:
+            if isinstance(frame, StartFrame):
+                self._begin(self._own.get_clock(), at)
+            elif isinstance(frame, _ENDS):
+                self._note_end(frame)
+                self._end()
+            elif self._own.after_output or not isinstance(frame, TTSTextFrame):
+                self._translator.read(frame, at, played=True)
 
     def _hear_bot(self, at: int, edge: Edge, which: Literal["from", "until"]) -> None:
         if which == "until":

@@ -1,0 +1,40 @@
+"""What can be heard in a stored recording."""
+
+from __future__ import annotations
+
+import wave
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+LEFT, RIGHT = 0, 1
+LOUD = 1000
+"""Amplitude that a test tone exceeds, and silence never."""
+
+
+def channel(recording: Path, side: int) -> tuple[NDArray[np.int16], int]:
+    """Return one channel of a recording, and its sample rate."""
+    with wave.open(str(recording)) as file:
+        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        samples = frames.reshape(-1, file.getnchannels())[:, side]
+        return samples.astype(np.int16), file.getframerate()
+
+
+def heard(recording: Path, side: int, *, pause_ms: int = 60) -> list[tuple[float, float]]:
+    """Return where tones begin and end on a channel, in milliseconds."""
+    samples, rate = channel(recording, side)
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
+    if not len(loud):
+        return []
+    breaks = np.flatnonzero(np.diff(loud) > pause_ms * rate / 1000)
+    starts = [loud[0], *loud[breaks + 1]]
+    ends = [*loud[breaks], loud[-1]]
+    return [
+        (1000 * float(start) / rate, 1000 * float(end) / rate)
+        for start, end in zip(starts, ends, strict=True)
+    ]

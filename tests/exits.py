@@ -1,0 +1,65 @@
+"""Ways in which a script's call ends, each in a process of its own.
+
+Run as a script it holds one short call and lets the interpreter exit right after the runner. Used as
+a module it runs that script against a local Roark and tells whether the call arrived whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from calls import Call
+from pipecat_roark import RoarkObserver
+
+if TYPE_CHECKING:
+    from pipecat_roark.local import LocalRoark
+
+ENDS = ("end frame", "cancelled", "SIGTERM")
+
+
+async def hold(call_id: str, end: str) -> None:
+    """Hold a short call that ends in one of these ways."""
+    roark = RoarkObserver(agent_id="front-desk", pipecat_call_id=call_id)
+    call = Call(observers=[roark], after_output=[roark.audio_processor])
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.", secs=0.2)
+        await call.quiet()
+        await call.user_says("Goodbye.", secs=0.4)
+        if end == "end frame":
+            await call.end()
+        elif end == "cancelled":
+            await call.task.cancel()
+        else:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+
+    await call.hold(script, handle_sigterm=True)
+
+
+async def arrives(local: LocalRoark, call_id: str, end: str) -> bool:
+    """Run one call in a process of its own. Return whether it is at `local`, whole."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, call_id, end),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key"},
+    )
+    assert process.stdout is not None
+    if end == "SIGTERM":
+        await process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 60)
+    call = local.calls.get(call_id)
+    if call is None or call.ended is None or not call.complete:
+        return False
+    transcript = [(turn["role"], turn["content"]) for turn in call.ended["transcript"]]
+    return transcript == [("assistant", "Hello."), ("user", "Goodbye.")]
+
+
+if __name__ == "__main__":
+    asyncio.run(hold(*sys.argv[1:]))

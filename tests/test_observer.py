@@ -1,0 +1,374 @@
+"""Calls in real pipelines, whole at a local Roark."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from audio import LEFT, RIGHT, channel, heard
+from calls import IN_RATE, OUT_RATE, Call, run, tone
+from pipecat.frames.frames import (
+    BotSpeakingFrame,
+    EndFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    StopFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat_roark import CallReport, RoarkObserver, guard
+from pipecat_roark.local import LocalRoark, StoredCall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from aiohttp.typedefs import Handler
+
+
+def observed(**options: Any) -> tuple[RoarkObserver, Call]:
+    """Return an observer and a pipeline with it."""
+    roark = RoarkObserver(agent_id="front-desk", **options)
+    return roark, Call(observers=[roark], after_output=[roark.audio_processor])
+
+
+async def conversation(call: Call) -> None:
+    """Hold a short call in which the assistant speaks first."""
+    await call.bot_says("Hello there.", "How can I help?")
+    await call.quiet()
+    await asyncio.sleep(0.2)
+    await call.user_says("What is the weather?")
+    await call.push(
+        FunctionCallInProgressFrame("weather", "call-1", {"city": "Oslo"}),
+        FunctionCallResultFrame("weather", "call-1", {"city": "Oslo"}, {"sky": "clear"}),
+    )
+    await asyncio.sleep(0.1)
+    await call.bot_says("It is sunny.")
+    await call.quiet()
+
+
+async def talk_and_end(call: Call) -> None:
+    """Hold the short call and end it in good order."""
+    await conversation(call)
+    await call.end()
+
+
+def stored(local: LocalRoark, roark: RoarkObserver) -> StoredCall:
+    """Return the call as the local Roark has it, without a problem."""
+    call = local.calls[roark.pipecat_call_id]
+    assert call.problems == ()
+    assert call.complete
+    return call
+
+
+def assert_edges(turns: list[dict[str, Any]], recording: Path) -> None:
+    """Check every turn's edges against what can be heard: 20 ms the assistant, 40 ms the user."""
+    for side, role, tolerance in ((LEFT, "user", 40), (RIGHT, "assistant", 20)):
+        marked = [
+            (turn["audioOffsetMs"], turn["endAudioOffsetMs"])
+            for turn in turns
+            if turn["role"] == role
+        ]
+        audible = heard(recording, side)
+        assert len(marked) == len(audible)
+        for (start, end), (first, last) in zip(marked, audible, strict=True):
+            assert start == pytest.approx(first, abs=tolerance)
+            assert end == pytest.approx(last, abs=tolerance)
+
+
+async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
+    """Start, turns, tool call, recording and end arrive, and one line says so."""
+    roark, call = observed(agent_name="Desk", agent_prompt="Be kind.")
+    await call.hold(talk_and_end)
+
+    arrived = stored(local, roark)
+    assert arrived.started is not None
+    assert arrived.started["agentId"] == "front-desk"
+    assert arrived.started["agentName"] == "Desk"
+    assert arrived.started["agentPrompt"] == "Be kind."
+    assert arrived.ended is not None
+    assert [(turn["role"], turn["content"]) for turn in arrived.ended["transcript"]] == [
+        ("assistant", "Hello there. How can I help?"),
+        ("user", "What is the weather?"),
+        ("assistant", "It is sunny."),
+    ]
+    assert [
+        (record["kind"], record["toolCallId"], record.get("arguments") or record.get("content"))
+        for record in arrived.ended["toolCalls"]
+    ] == [
+        ("tool_call", "call-1", '{"city":"Oslo"}'),
+        ("tool_result", "call-1", '{"sky":"clear"}'),
+    ]
+    assert arrived.ended["agentSpokeFirst"] is True
+    assert arrived.ended["callEndedReason"] == "agent-ended"
+    assert arrived.ended["recordingSampleRate"] == OUT_RATE
+    assert arrived.ended["recordingNumChannels"] == 2
+    assert arrived.recording is not None
+    assert_edges(arrived.ended["transcript"], arrived.recording)
+    assert [line.split()[0] for line in log] == ["INFO"]
+
+
+async def test_a_greeting_is_recorded_from_its_first_sample(local: LocalRoark) -> None:
+    """A bot that speaks before any microphone audio is on the recording, whole (pipecat 4890)."""
+    roark, call = observed()
+    call.microphone.muted = True
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.", secs=0.52)
+        await call.quiet()
+        await call.end()
+
+    await call.hold(script)
+    recording = stored(local, roark).recording
+    assert recording is not None
+    samples, rate = channel(recording, RIGHT)
+    assert samples[: round(0.52 * rate)].tolist() == tone(0.52, OUT_RATE, 660).tolist()
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda call: call.task.queue_frame(EndFrame()), "agent-ended"),
+        (lambda call: call.task.cancel(), "agent-ended"),
+        (lambda call: call.task.queue_frame(StopFrame()), "unknown"),
+    ],
+    ids=["end", "cancel", "stop"],
+)
+async def test_every_end_delivers_the_tail(
+    local: LocalRoark, end: Callable[[Call], Awaitable[None]], reason: str
+) -> None:
+    """Whichever way the pipeline ends, the last words and the last samples are there."""
+    roark, call = observed()
+
+    async def script(call: Call) -> None:
+        await call.user_says("Bye.", secs=0.5)
+        await asyncio.sleep(0.1)
+        await call.bot_says("Goodbye.", secs=0.52)
+        await call.quiet()
+        await end(call)
+
+    await call.hold(script)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert arrived.ended["callEndedReason"] == reason
+    contents = [turn["content"] for turn in arrived.ended["transcript"]]
+    assert contents == ["Bye.", "Goodbye."]
+    assert arrived.recording is not None
+    ((start, stop),) = heard(arrived.recording, RIGHT)
+    assert stop - start == pytest.approx(520, abs=1)
+
+
+async def test_the_reason_of_the_end_frame_is_sent(local: LocalRoark) -> None:
+    """A reason that the end frame carries is the call's reason, where frames carry one."""
+    roark, call = observed()
+    frame = EndFrame()
+    if not hasattr(frame, "reason"):
+        pytest.skip("this Pipecat's frames carry no reason")
+    frame.reason = "transferred"
+    await call.hold(lambda call: call.push(frame))
+    ended = local.calls[roark.pipecat_call_id].ended
+    assert ended is not None
+    assert ended["callEndedReason"] == "transferred"
+
+
+async def test_a_farewell_after_the_end_was_asked_for_is_kept(local: LocalRoark) -> None:
+    """Words and audio that play out before the end frame arrives are there (pipecat 3141)."""
+    roark, call = observed()
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Goodbye then.", secs=0.5)
+        await call.end()
+
+    await call.hold(script)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert [turn["content"] for turn in arrived.ended["transcript"]] == ["Goodbye then."]
+
+
+async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
+    """However often and from wherever the end is asked for, one `call-ended` goes out."""
+    roark, call = observed()
+    ended = 0
+
+    @roark.event_handler("on_call_ended")
+    async def _(_: RoarkObserver, __: CallReport) -> None:
+        nonlocal ended
+        ended += 1
+
+    async def script(call: Call) -> None:
+        await conversation(call)
+        await asyncio.gather(*(roark.aflush(reason="browser closed") for _ in range(3)))
+        await roark.aflush()
+        arrived = local.calls[roark.pipecat_call_id]
+        assert arrived.complete
+        await call.bot_says("Too late.", secs=0.1)
+        await call.task.cancel()
+
+    await call.hold(script)
+    await roark.cleanup()
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert arrived.ended["callEndedReason"] == "browser closed"
+    assert len(arrived.ended["transcript"]) == 3
+    assert ended == 1
+
+
+async def test_a_slow_api_moves_no_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a `call-started` that takes seconds, every marker is where it can be heard."""
+
+    @web.middleware
+    async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.endswith("/pipecat") and b"call-started" in await request.read():
+            await asyncio.sleep(5)
+        return await handler(request)
+
+    async with LocalRoark(tmp_path, middlewares=[slow]) as local:
+        monkeypatch.setenv("ROARK_BASE_URL", local.url)
+        roark, call = observed(api_key="key")
+        await call.hold(talk_and_end)
+        arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert arrived.recording is not None
+    assert_edges(arrived.ended["transcript"], arrived.recording)
+
+
+async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
+    """Callbacks that come a second late change nothing of what is delivered."""
+
+    class Late(RoarkObserver):
+        async def on_push_frame(self, data: Any) -> None:
+            if not self.report().turns:
+                await asyncio.sleep(0.02)
+            await super().on_push_frame(data)
+
+    roark = Late(agent_id="front-desk")
+    call = Call(observers=[roark], after_output=[roark.audio_processor])
+    await call.hold(talk_and_end)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert arrived.recording is not None
+    assert_edges(arrived.ended["transcript"], arrived.recording)
+
+
+async def test_a_report_can_be_had_during_the_call(local: LocalRoark) -> None:
+    """The report grows with the call and ends with it."""
+    roark, call = observed(pipecat_call_id="my-call")
+    assert roark.report() == CallReport(pipecat_call_id="my-call")
+    reports: list[CallReport] = []
+
+    async def script(call: Call) -> None:
+        await conversation(call)
+        reports.append(roark.report())
+        await call.end()
+
+    await call.hold(script)
+    (during,) = reports
+    assert [turn.content for turn in during.turns] == [
+        "Hello there. How can I help?",
+        "What is the weather?",
+        "It is sunny.",
+    ]
+    assert during.ended_at is None
+    final = roark.report()
+    assert final.ended_reason == "agent-ended"
+    assert final.tool_calls[0].outcome == "returned"
+    assert final.turns[2].response_ms is not None
+    assert 50 < final.turns[2].response_ms < 1000
+    assert stored(local, roark).call_id == "my-call"
+
+
+async def test_an_empty_transcript_is_explained(local: LocalRoark, log: list[str]) -> None:
+    """A call without a word warns, and says what usually causes it."""
+    roark, call = observed()
+    await call.hold(lambda call: call.end())
+    assert local.calls[roark.pipecat_call_id].ended is not None
+    (warning,) = [line for line in log if line.startswith("WARNING")]
+    assert "no TranscriptionFrame" in warning
+    assert "observers=[" in warning
+
+
+async def test_an_observer_that_was_never_used_does_nothing(log: list[str]) -> None:
+    """Without a pipeline there is no call to end, and nothing is sent or logged."""
+    roark = RoarkObserver(agent_id="front-desk", api_key="key")
+    await roark.aflush()
+    await roark.cleanup()
+    assert log == []
+
+
+async def test_errors_of_ours_stay_with_us(
+    local: LocalRoark, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame that nobody can read costs a log line without its content, and nothing else."""
+    monkeypatch.setattr(guard, "RAISE", False)
+    roark, call = observed()
+
+    async def script(call: Call) -> None:
+        broken = FunctionCallInProgressFrame("weather", "call-1", {})
+        del broken.arguments
+        broken.secret = "secret words"  # type: ignore[attr-defined]
+        await call.push(broken)
+        await conversation(call)
+        await call.end()
+
+    await call.hold(script)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert len(arrived.ended["transcript"]) == 3
+    (warning,) = [line for line in log if line.startswith("WARNING")]
+    assert "AttributeError" in warning
+    assert "secret" not in warning
+
+
+async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
+    """An observer that comes after the start starts the call, once (pipecat 5860)."""
+    roark = RoarkObserver(agent_id="front-desk")
+    call = Call(observers=[], after_output=[roark.audio_processor])
+
+    async def script(call: Call) -> None:
+        call.task.add_observer(roark)
+        await conversation(call)
+        await call.end()
+
+    await call.hold(script)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert len(arrived.ended["transcript"]) == 3
+
+
+async def test_frames_that_concern_nobody_are_never_read(local: LocalRoark) -> None:
+    """A frame that says nothing about a call leaves no trace in it."""
+    roark, call = observed()
+
+    async def script(call: Call) -> None:
+        await call.push(BotSpeakingFrame())
+        await call.end()
+
+    await call.hold(script)
+    assert local.calls[roark.pipecat_call_id].complete
+    assert roark.report().turns == ()
+
+
+async def test_a_pipeline_without_output_is_heard_by_what_it_generates(local: LocalRoark) -> None:
+    """Where nothing is played, the generated text is the transcript."""
+    from calls import ScriptedInput, spoken  # noqa: PLC0415
+    from pipecat.transports.base_transport import TransportParams  # noqa: PLC0415
+
+    roark = RoarkObserver(agent_id="front-desk")
+    microphone = ScriptedInput(TransportParams(audio_in_enabled=True))
+    task = PipelineTask(
+        Pipeline([microphone, roark.audio_processor]),
+        params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=OUT_RATE),
+        observers=[roark],
+        idle_timeout_secs=None,
+    )
+
+    async def script() -> None:
+        await asyncio.sleep(0.3)
+        await task.queue_frames([spoken("Text"), spoken("only."), EndFrame()])
+
+    await asyncio.gather(run(task), script())
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert [turn["content"] for turn in arrived.ended["transcript"]] == ["Text only."]
