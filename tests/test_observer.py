@@ -321,6 +321,28 @@ async def test_errors_of_ours_stay_with_us(
     assert "secret" not in warning
 
 
+@pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])
+async def test_every_wiring_captures_the_call(
+    local: LocalRoark, log: list[str], wiring: str
+) -> None:
+    """However the observer is handed to the pipeline, the transcript is captured."""
+    roark = RoarkObserver(agent_id="front-desk")
+    call = Call(
+        observers=[roark] if wiring == "task" else [],
+        after_output=[roark.audio_processor],
+        params={"observers": [roark]} if wiring == "params" else {},
+    )
+    if wiring == "added before the start":
+        call.task.add_observer(roark)
+    await call.hold(talk_and_end)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert len(arrived.ended["transcript"]) == 3
+    ignored = wiring == "params" and "observers" not in PipelineParams.model_fields
+    warnings = [line for line in log if line.startswith("WARNING")]
+    assert ["observers=[roark]" in line for line in warnings] == [True] * ignored
+
+
 async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
     """An observer that comes after the start starts the call, once (pipecat 5860)."""
     roark = RoarkObserver(agent_id="front-desk")

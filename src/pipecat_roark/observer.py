@@ -23,7 +23,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark import settings, wire
+from pipecat_roark import compat, settings, wire
 from pipecat_roark.borrowed import BorrowedRecorder
 from pipecat_roark.call_state import CallState
 from pipecat_roark.client import RoarkClient
@@ -35,6 +35,7 @@ from pipecat_roark.translator import CONCERNS, SPEAKING, Translator
 
 if TYPE_CHECKING:
     from pipecat.clocks.base_clock import BaseClock
+    from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.conversation import Edge
 
@@ -180,9 +181,17 @@ class RoarkObserver(BaseObserver):
             on_chunk=self._delivery.add_audio,
             on_frame=self._see_inline,
             on_bot_audible=self._hear_bot,
+            on_setup=self._attach,
             on_cleanup=self._finished,
         )
         return self._own
+
+    def _attach(self, setup: FrameProcessorSetup) -> None:
+        if compat.attach(self, setup.observer):
+            logger.warning(
+                "RoarkObserver was not among the observers of its pipeline and attached itself. "
+                "The right line: PipelineTask(pipeline, observers=[roark])"
+            )
 
     async def _see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""

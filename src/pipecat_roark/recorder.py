@@ -32,7 +32,11 @@ from pipecat_roark.timeline import Timeline
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.processors.frame_processor import (
+        FrameDirection,
+        FrameProcessor,
+        FrameProcessorSetup,
+    )
 
     from pipecat_roark.timeline import Samples, Speaker
 
@@ -56,6 +60,7 @@ class StereoRecorder(AudioBufferProcessor):
         on_frame: Takes a frame that isn't audio, with its pipeline time.
         on_bot_audible: Takes the pipeline time, a place where the assistant can be heard, and
             whether it is the last of its speech rather than the first.
+        on_setup: Takes what the pipeline sets its processors up with.
         on_cleanup: Finishes the call when the pipeline is over.
     """
 
@@ -65,6 +70,7 @@ class StereoRecorder(AudioBufferProcessor):
         on_chunk: Callable[[bytes], None],
         on_frame: Callable[[Frame, int], None],
         on_bot_audible: Callable[[int, Edge, Literal["from", "until"]], None],
+        on_setup: Callable[[FrameProcessorSetup], None],
         on_cleanup: Callable[[], Awaitable[None]],
     ) -> None:
         # Direct mode: frames are handled as they pass, without a queue that an interruption drops.
@@ -76,6 +82,7 @@ class StereoRecorder(AudioBufferProcessor):
         self._on_chunk = on_chunk
         self._on_frame = on_frame
         self._on_bot_audible = on_bot_audible
+        self._on_setup = on_setup
         self._on_cleanup = on_cleanup
         self._guard = Guard("recorder")
         self._timeline: Timeline | None = None
@@ -129,6 +136,12 @@ class StereoRecorder(AudioBufferProcessor):
             if self._timeline.waiting:
                 await self._hand_out(*self._timeline.take_rest())
         await self._call_event_handler("on_recording_stopped")
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as Pipecat's own
+        """Prepare for a pipeline."""
+        await super().setup(setup)
+        with self._guard:
+            self._on_setup(setup)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Record a frame and pass it on."""
