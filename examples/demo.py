@@ -12,7 +12,10 @@ import signal
 import sys
 
 if sys.version_info < (3, 11):
-    sys.exit("The demo needs Python 3.11 or newer, as Pipecat 1.0 does: uv run --python 3.11 ...")
+    sys.exit(
+        "The demo needs Python 3.11 or newer, as Pipecat 1.0 does. Try:\n"
+        "    uv run --python 3.11 --extra demo examples/demo.py"
+    )
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until the call begins, Ctrl-C just ends it.
     print("Loading the bot: speech recognition, turn detection, speech ...", flush=True)
@@ -42,11 +45,15 @@ from offline.caller import Caller, CallFailedError, Line
 from pipecat_roark.local import LocalRoark
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any, TypeAlias
 
     from pipecat_roark import CallReport, RoarkObserver
     from pipecat_roark.local import StoredCall
 
+    Follow: TypeAlias = Callable[["LiveCall"], Coroutine[Any, Any, None]]
+
+# Recorded once with flite's voice "slt".
 SPEECH = Path(__file__).parent / "offline" / "speech"
 WEATHER = Line("Hello, what is the weather in London?", SPEECH / "weather.wav")
 HISTORY = Line("Great, tell me the history of the city.", SPEECH / "history.wav")
@@ -90,9 +97,7 @@ async def converse(caller: Caller, connection: SmallWebRTCConnection) -> None:
     await caller.hang_up()
 
 
-async def hold_call(
-    folder: Path, follow: Callable[[LiveCall], Awaitable[None]] | None = None
-) -> HeldCall:
+async def hold_call(folder: Path, follow: Follow | None = None) -> HeldCall:
     """Hold the demo call, with a local Roark to take it.
 
     Args:
@@ -116,27 +121,25 @@ async def hold_call(
     return HeldCall(roark.report(), stored)
 
 
-async def _connect(
-    local: LocalRoark, llm_base_url: str, follow: Callable[[LiveCall], Awaitable[None]] | None
-) -> RoarkObserver:
+async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) -> RoarkObserver:
     """Bring caller and bot together until both have left."""
     connection = SmallWebRTCConnection()
     worker, roark = create_bot(connection, llm_base_url=llm_base_url)
     caller = Caller()
     runner = WorkerRunner(handle_sigint=False)  # Ctrl-C ends the call as a caller would.
     await runner.add_workers(worker)
-    bot = asyncio.ensure_future(runner.run())
-    talk = asyncio.ensure_future(converse(caller, connection))
+    bot = asyncio.create_task(runner.run())
+    talk = asyncio.create_task(converse(caller, connection))
     tasks = [bot, talk]
     if follow is not None:
-        tasks.append(
-            asyncio.ensure_future(follow(LiveCall(caller, roark, local, time.monotonic())))
-        )
+        live = LiveCall(caller, roark, local, started=time.monotonic())
+        tasks.append(asyncio.create_task(follow(live)))
     try:
-        await asyncio.wait({bot, talk}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # Raises what went wrong, if it was that.
         if not talk.done():
             raise CallFailedError("the bot left before the caller did")
-        await talk
     finally:
         await caller.hang_up()
         await asyncio.wait({bot}, timeout=END_WITHIN_S)

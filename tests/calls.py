@@ -35,7 +35,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from numpy.typing import NDArray
     from pipecat.observers.base_observer import BaseObserver
@@ -117,9 +117,7 @@ class Call:
         self.microphone = ScriptedInput(transport)
         self.loudspeaker = PacedOutput(transport)
         self.task = PipelineTask(
-            Pipeline(
-                [self.microphone, *self.before_output, self.loudspeaker, *self.after_output]
-            ),
+            Pipeline([self.microphone, *self.before_output, self.loudspeaker, *self.after_output]),
             params=PipelineParams(
                 audio_in_sample_rate=IN_RATE, audio_out_sample_rate=OUT_RATE, **self.params
             ),
@@ -144,7 +142,7 @@ class Call:
 
     async def user_says(self, text: str, secs: float = 0.6, hertz: float = 440.0) -> None:
         """Let the user speak a tone, as a detector and a recognizer would announce it."""
-        if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # told in advance up to 0.0.101
+        if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # up to 0.0.101
             params = VADParams(start_secs=START_SECS, stop_secs=STOP_SECS)
             await self.push(SpeechControlParamsFrame(vad_params=params))
         self.microphone.speech = tone(secs, IN_RATE, hertz)
@@ -166,7 +164,7 @@ class Call:
         """Wait until the assistant has stopped speaking."""
         stopped = asyncio.Event()
 
-        @self.task.event_handler("on_frame_reached_downstream")
+        @self.task.event_handler("on_frame_reached_downstream")  # type: ignore[untyped-decorator]
         async def _(_: PipelineTask, frame: Frame) -> None:
             if isinstance(frame, BotStoppedSpeakingFrame):
                 stopped.set()

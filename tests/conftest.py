@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from loguru import logger
+
 from pipecat_roark import guard
 from pipecat_roark.local import LocalRoark
 

@@ -1,7 +1,7 @@
 """Ways in which a script's call ends, each in a process of its own.
 
-Run as a script it holds one short call and lets the interpreter exit right after the runner. Used as
-a module it runs that script against a local Roark and tells whether the call arrived whole.
+Run as a script it holds one short call and lets the interpreter exit right after the runner. Used
+as a module it runs that script against a local Roark and tells whether the call arrived whole.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")
 
 WEATHER_ANSWER = "The weather in London is sunny and warm today."
-EDGE_MS = 150
+EDGE_MS = {"assistant": 60, "user": 300}
+"""How far an edge may be off; the user's are the voice detector's, which is slow to notice."""
 FRAME_MS = 10
 LOUD = 150.0
 """Root mean square of 16-bit samples."""
@@ -166,16 +167,18 @@ def test_turns_lie_where_they_are_heard(call: HeldCall, recording: Recording) ->
     for turn in call.report.turns:
         start, end = _edges(turn)
         audible = recording.audible(turn.role, start - 500, end + 500)
-        assert start == pytest.approx(audible[0], abs=EDGE_MS), turn.role
-        assert end == pytest.approx(audible[-1] + FRAME_MS, abs=EDGE_MS), turn.role
+        assert audible.size, turn.role
+        assert start == pytest.approx(audible[0], abs=EDGE_MS[turn.role]), turn.role
+        assert end == pytest.approx(audible[-1] + FRAME_MS, abs=EDGE_MS[turn.role]), turn.role
 
 
 def test_nobody_is_heard_outside_their_turns(call: HeldCall, recording: Recording) -> None:
     """The left channel holds the user alone, and the right one the bot alone."""
     for role in ("user", "assistant"):
         spans = [_edges(turn) for turn in _turns_of(call, role)]
+        slack = EDGE_MS[role]
         for moment in recording.audible(role, 0, recording.length_ms):
-            assert any(start - EDGE_MS <= moment <= end + EDGE_MS for start, end in spans), role
+            assert any(start - slack <= moment <= end + slack for start, end in spans), role
 
 
 def test_left_channel_says_what_the_user_said(call: HeldCall, recording: Recording) -> None:
@@ -211,11 +214,11 @@ def test_interrupted_answer_holds_only_what_was_played(
     assert kept == generated[: len(kept)]
     assert _words(llm.HISTORY.split(". ")[0]) == kept[:11]
     assert len(kept) < len(generated)
-    # Spoken again, the kept words must not take longer than what is heard of them.
+    # Spoken again, the kept words must not take longer than what is heard, but for less than two
+    # words: the library counts the words of a cut sentence by its length.
     audible = recording.audible("assistant", cut.start_ms or 0, (cut.end_ms or 0) + 500)
     spoken = np.flatnonzero(_spoken(Synthesizer(), cut.content) > LOUD)
-    one_word_ms = 400
-    assert (spoken[-1] - spoken[0]) * FRAME_MS <= audible[-1] - audible[0] + one_word_ms
+    assert (spoken[-1] - spoken[0]) * FRAME_MS <= audible[-1] - audible[0] + 250
 
 
 def test_tool_call_and_its_result_are_there(call: HeldCall) -> None:

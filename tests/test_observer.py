@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from audio import LEFT, RIGHT, channel, heard
-from calls import IN_RATE, OUT_RATE, Call, run, tone
 from pipecat.frames.frames import (
     BotSpeakingFrame,
     EndFrame,
@@ -18,6 +16,9 @@ from pipecat.frames.frames import (
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
+
+from audio import LEFT, RIGHT, channel, heard
+from calls import IN_RATE, OUT_RATE, Call, run, tone
 from pipecat_roark import CallReport, RoarkObserver, guard
 from pipecat_roark.local import LocalRoark, StoredCall
 
@@ -374,8 +375,9 @@ async def test_frames_that_concern_nobody_are_never_read(local: LocalRoark) -> N
 
 async def test_a_pipeline_without_output_is_heard_by_what_it_generates(local: LocalRoark) -> None:
     """Where nothing is played, the generated text is the transcript."""
-    from calls import ScriptedInput, spoken  # noqa: PLC0415
     from pipecat.transports.base_transport import TransportParams  # noqa: PLC0415
+
+    from calls import ScriptedInput, spoken  # noqa: PLC0415
 
     roark = RoarkObserver(agent_id="front-desk")
     microphone = ScriptedInput(TransportParams(audio_in_enabled=True))

@@ -32,6 +32,8 @@ _FRAME_SECONDS = 0.02
 _FRAME_BYTES = int(SAMPLE_RATE * _FRAME_SECONDS) * 2
 # The root mean square of 16-bit samples above which the bot is taken to speak.
 _LOUD = 150.0
+# A pause this long between two words is still speech.
+_BREATH_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Caller:
     @property
     def hears_bot(self) -> bool:
         """Whether the bot is speaking now."""
-        return self._bot_spoke > 0 and self._bot_quiet < 0.3  # noqa: PLR2004
+        return self._bot_spoke > 0 and self._bot_quiet < _BREATH_SECONDS
 
     async def dial(self, connection: SmallWebRTCConnection) -> None:
         """Offer a call to the bot's side and take its answer."""

@@ -91,7 +91,8 @@ def _what(entry: Turn | ToolCall) -> Text:
     if isinstance(entry, Turn):
         text = Text(entry.content)
         if entry.interrupted:
-            text.append(" (interrupted)", "yellow")
+            unheard = len(entry.unheard.split())
+            text.append(f" (interrupted, {unheard} words unheard)", "yellow")
         return text
     results = ", ".join(result.content for result in entry.results) or entry.outcome
     return Text(f"{entry.name}({entry.arguments}) → {results}", "cyan")
@@ -115,13 +116,17 @@ def _table(report: CallReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="The call as captured", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("from - to (s)", justify="right", no_wrap=True)
+    table.add_column("reply", justify="right")
     table.add_column("who")
-    table.add_column("what")
+    table.add_column("what", overflow="fold")
     number = 0
     for entry in _entries(report):
-        number += isinstance(entry, Turn)
-        label = str(number) if isinstance(entry, Turn) else ""
-        table.add_row(label, _span(entry), _who(entry), _what(entry))
+        label = reply = ""
+        if isinstance(entry, Turn):
+            number += 1
+            label = str(number)
+            reply = "" if entry.response_ms is None else f"{entry.response_ms / 1000:.1f}"
+        table.add_row(label, _span(entry), reply, _who(entry), _what(entry))
     return table
 
 

@@ -278,7 +278,8 @@ class RoarkObserver(BaseObserver):
         at = self._pipeline_clock.get_time()
         for _ in range(_DRAIN_ROUNDS):
             await asyncio.sleep(0)
-        await self._recorder.stop_recording()
+        with self._guard:
+            await self._recorder.stop_recording()
         self._state.ended(at, self._end_reason or "unknown")
         report = self.report()
         await self._delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
