@@ -193,7 +193,7 @@ async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
     roark, call = observed()
     ended = 0
 
-    @roark.event_handler("on_call_ended")
+    @roark.event_handler("on_call_ended")  # type: ignore[untyped-decorator]
     async def _(_: RoarkObserver, __: CallReport) -> None:
         nonlocal ended
         ended += 1
@@ -308,7 +308,7 @@ async def test_errors_of_ours_stay_with_us(
     async def script(call: Call) -> None:
         broken = FunctionCallInProgressFrame("weather", "call-1", {})
         del broken.arguments
-        broken.secret = "secret words"  # type: ignore[attr-defined]
+        broken.spoken = "private words"  # type: ignore[attr-defined]
         await call.push(broken)
         await conversation(call)
         await call.end()
@@ -319,7 +319,7 @@ async def test_errors_of_ours_stay_with_us(
     assert len(arrived.ended["transcript"]) == 3
     (warning,) = [line for line in log if line.startswith("WARNING")]
     assert "AttributeError" in warning
-    assert "secret" not in warning
+    assert "private" not in warning
 
 
 @pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])
