@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.task import PipelineTask
+from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.processors.filters.identity_filter import IdentityFilter
 
 from pipecat_roark import RoarkObserver
@@ -136,6 +136,23 @@ async def test_block_runs(
     assert [turn["content"] for turn in stored.ended["transcript"]] == ["Welcome.", "Hello."]
     assert stored.recording
     assert not errors
+
+
+@pytest.mark.filterwarnings("ignore:Field 'observers' is deprecated:DeprecationWarning")
+async def test_the_quick_start_works_in_the_old_wiring(local: LocalRoark) -> None:
+    """Handed over as a parameter of the pipeline, where Pipecat may ignore it, nothing is lost."""
+    quick_start = _scripts(README.read_text())[0]
+    old_wiring = quick_start.replace(
+        "observers=[roark]", "params=PipelineParams(observers=[roark])"
+    )
+    assert old_wiring != quick_start
+    names = {**_names(), "PipelineParams": PipelineParams}
+    await _execute(old_wiring, names)
+    await _hold(names)
+    stored = await local.wait_for_end(names["roark"].pipecat_call_id)
+    assert stored.complete, stored.problems
+    assert stored.ended is not None
+    assert [turn["content"] for turn in stored.ended["transcript"]] == ["Welcome.", "Hello."]
 
 
 def test_readme_has_blocks_and_all_are_run() -> None:

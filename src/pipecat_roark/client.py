@@ -6,9 +6,13 @@ import asyncio
 import json
 import logging
 import os
+import ssl
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,7 +22,6 @@ from pipecat_roark import wire
 from pipecat_roark.retry import DeliveryError, failure
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
 BASE_URL = "https://api.roark.ai"
@@ -27,10 +30,10 @@ EVENTS_PATH = "/v1/integrations/pipecat"
 UPLOADS_PATH = "/v1/integrations/pipecat/chunk-upload-url"
 AUDIO_TYPE = "audio/pcm"
 
-EVENT_SECS = 10.0
-"""Longest time for one try of an event or of the request for an upload URL."""
+ANSWER_SECS = 6.0
+"""Longest time for one try of a request to Roark, and for which an upload may stand still."""
 UPLOAD_SECS = 30.0
-"""Longest time for one try of a chunk."""
+"""Longest time for one try of an upload that moves on."""
 MAX_REPLY_BYTES = 64 * 1024
 """A reply is read no further than this."""
 
@@ -46,9 +49,13 @@ def base_url() -> str:
         ValueError: If it is no HTTP URL, or would send the key in clear text off this machine.
     """
     url = os.environ.get(BASE_URL_VARIABLE, "").strip().rstrip("/") or BASE_URL
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{BASE_URL_VARIABLE} must be an http or https URL")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of an unreadable host or port
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(f"{BASE_URL_VARIABLE} must be a plain URL, such as {BASE_URL}")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError(
             f"{BASE_URL_VARIABLE} must use https: the API key would leave this machine unprotected"
@@ -63,11 +70,23 @@ class RoarkClient:
         url: Base URL.
         api_key: The key, sent to that base URL only.
         pipecat_call_id: The call that everything is about.
+        answer_secs: Longest time for one request to Roark, and for an upload to stand still.
+        upload_secs: Longest time for one upload.
     """
 
-    def __init__(self, url: str, api_key: str, pipecat_call_id: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        pipecat_call_id: str,
+        *,
+        answer_secs: float = ANSWER_SECS,
+        upload_secs: float = UPLOAD_SECS,
+    ) -> None:
         self._url = url
         self._pipecat_call_id = pipecat_call_id
+        self._answer_secs = answer_secs
+        self._upload_secs = upload_secs
         self._headers = {
             "x-roark-api-key": api_key,
             "authorization": f"Bearer {api_key}",
@@ -97,47 +116,41 @@ class RoarkClient:
             DeliveryError: If it did not arrive. The URL is used up then, so a retry begins anew.
         """
         reply = await self._ask(UPLOADS_PATH, wire.chunk_upload(self._pipecat_call_id, index))
-        url = _upload_url(reply)
-        status, headers, _ = await self._send(
-            "PUT", url, pcm, {"content-type": AUDIO_TYPE}, UPLOAD_SECS, to="the object store"
-        )
+        store, form = "the object store", {"content-type": AUDIO_TYPE}
+        status, headers, _ = await self._send("PUT", _upload_url(reply), pcm, form, to=store)
         if status == 403:  # noqa: PLR2004  # the URL expired; a fresh one may still work
-            raise DeliveryError("the object store answered 403")
+            raise DeliveryError(f"{store} answered 403")
         if status not in _OK:
-            raise failure(status, headers, datetime.now(timezone.utc), to="the object store")
+            raise failure(status, headers, datetime.now(timezone.utc), to=store)
 
     async def aclose(self) -> None:
         """Close the connections. Anything still under way fails."""
-        if self._opening is not None and not self._opening.cancelled():
-            await (await self._opening).aclose()
+        if self._opening is None:
+            return
+        self._opening.cancel()
+        (http,) = await asyncio.gather(self._opening, return_exceptions=True)
+        if isinstance(http, httpx.AsyncClient):
+            await http.aclose()
 
     async def _ask(self, path: str, body: bytes) -> bytes:
         url = f"{self._url}{path}"
-        status, headers, reply = await self._send(
-            "POST", url, body, self._headers, EVENT_SECS, to="Roark"
-        )
+        status, headers, reply = await self._send("POST", url, body, self._headers, to="Roark")
         if status in _REFUSED:
             raise DeliveryError(f"Roark answered {status}", retryable=False, refused=True)
         if status not in _OK:
             raise failure(status, headers, datetime.now(timezone.utc), to="Roark")
         return reply
 
-    async def _send(  # noqa: PLR0913
-        self,
-        method: str,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        timeout: float,
-        *,
-        to: str,
+    async def _send(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, to: str
     ) -> tuple[int, httpx.Headers, bytes]:
         """Send one request and read the reply, bounded in bytes and in time."""
+        secs = self._upload_secs if method == "PUT" else self._answer_secs
         try:
-            return await asyncio.wait_for(self._exchange(method, url, body, headers), timeout)
-        except asyncio.TimeoutError:
-            raise DeliveryError(f"no answer from {to} in {timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return await asyncio.wait_for(self._exchange(method, url, body, headers), secs)
+        except (asyncio.TimeoutError, httpx.TimeoutException):
+            raise DeliveryError(f"no answer from {to} in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
             # The text of an httpx error may hold the URL, and with it a signature.
             raise DeliveryError(f"{type(error).__name__} on the way to {to}") from None
 
@@ -146,28 +159,38 @@ class RoarkClient:
     ) -> tuple[int, httpx.Headers, bytes]:
         http = await self._open()
         reply = bytearray()
-        _discreet.set(True)
-        async with http.stream(method, url, content=body, headers=dict(headers)) as response:
-            async for part in response.aiter_bytes():
-                reply += part
-                if len(reply) > MAX_REPLY_BYTES:
-                    break
+        hushed = _discreet.set(True)
+        try:
+            async with http.stream(method, url, content=body, headers=dict(headers)) as response:
+                # Raw, for a small reply may unpack to a huge one.
+                async for part in response.aiter_raw():
+                    reply += part
+                    if len(reply) > MAX_REPLY_BYTES:
+                        break
+        finally:
+            _discreet.reset(hushed)
         return response.status_code, response.headers, bytes(reply)
 
     async def _open(self) -> httpx.AsyncClient:
         if self._opening is None:
-            self._opening = asyncio.create_task(_http())
+            # In a thread: the TLS context takes up to 0.15 s to build.
+            self._opening = asyncio.create_task(asyncio.to_thread(_http, self._answer_secs))
         return await asyncio.shield(self._opening)
 
 
-async def _http() -> httpx.AsyncClient:
-    """Open a client without holding the event loop: its TLS context takes up to 150 ms to build."""
-    context = await asyncio.to_thread(_tls_context)
-    return httpx.AsyncClient(verify=context, timeout=None)  # noqa: S113  # each try has its own
+def _http(timeout: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=tls_context(),
+        timeout=timeout,
+        headers={"accept-encoding": "identity"},
+        # Takes no cookie from anybody, so that none of Roark's goes to an object store.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+    )
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """Return the context of all clients of this process."""
     return httpx.create_ssl_context()
 
 
@@ -179,7 +202,7 @@ def _upload_url(reply: bytes) -> str:
         url = body["uploadUrl"]
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         usable = False
     if not usable:
         raise DeliveryError("Roark answered without a usable upload URL")
@@ -190,8 +213,14 @@ _discreet: ContextVar[bool] = ContextVar("_discreet", default=False)
 
 
 def _not_ours(_: logging.LogRecord) -> bool:
-    """Keep the library's requests out of httpx's log, which shows presigned URLs in full."""
+    """Keep the library's requests out of logs that show presigned URLs and replies' headers."""
     return not _discreet.get()
 
 
-logging.getLogger("httpx").addFilter(_not_ours)
+for _name in ("httpx", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_not_ours)
+
+# httpx imports these with its first request, which would hold the event loop of a call for 0.15 s.
+for _name in ("httpcore", "anyio._backends._asyncio"):
+    with suppress(ImportError):
+        import_module(_name)

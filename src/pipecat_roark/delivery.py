@@ -5,26 +5,30 @@ The rules:
 1. `call-started` goes first, beside everything else; a chunk never waits for it.
 2. Chunks go in order, a few at a time, and each is tried until it arrives or the ending gives up.
 3. `call-ended` goes last, after every chunk has arrived or was given up.
-4. The ending has one deadline. A part of it is kept for `call-ended`.
+4. The ending has one deadline. A part of it is kept for `call-ended`. What waits for its next try
+   when the ending begins is tried at once.
 5. A refused key closes the gate: nothing else of this call is sent.
 6. Audio that waits for the API is bounded. What goes over the bound is sent as silence of the same
    length, so that nothing after it shifts, and counted as lost.
+7. What was captured is owed until it has arrived. What is owed in the end is said, and why.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import stamina
 from loguru import logger
 
-from pipecat_roark.retry import WAIT_INITIAL, WAIT_MAX, DeliveryError, wait_before_retry
+from pipecat_roark.retry import Backoff, DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from pipecat_roark.client import RoarkClient
 
@@ -38,6 +42,9 @@ IN_FLIGHT = 3
 """Uploads at the same time."""
 _AUDIO_SHARE = 0.75
 """Part of the deadline in which chunks may use up the time."""
+_CANCEL_SECS = 0.1
+"""How long a cancelled task may take before it is cancelled again."""
+_CHUNK = "audio chunk"
 
 
 @dataclass(slots=True)
@@ -54,7 +61,9 @@ class Delivery:
         client: Sends one request at a time.
         label: Names the call in the log.
         deadline_secs: Bound on the ending, in seconds.
-        max_waiting_bytes: Bound on the audio that waits in memory.
+        max_waiting_bytes: Bound on the audio that waits in memory. A stretch that comes while
+            nothing waits is taken whatever its length.
+        jitter: Returns a random number between two bounds.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Delivery:
         label: str,
         deadline_secs: float = DEADLINE_SECS,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
+        jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.chunks = 0
         """Chunks captured so far."""
@@ -71,125 +81,166 @@ class Delivery:
         self._label = label
         self._deadline_secs = deadline_secs
         self._max_waiting_bytes = max_waiting_bytes
+        self._jitter = jitter
         self._waiting_bytes = 0
         self._queue: deque[_Chunk] = deque()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._uploads: set[asyncio.Task[Any]] = set()
+        self._events: set[asyncio.Future[Any]] = set()
+        self._uploads: set[asyncio.Future[Any]] = set()
+        self._rests: set[asyncio.Future[Any]] = set()
+        self._owed: Counter[str] = Counter()
+        self._lost: Counter[tuple[str, str]] = Counter()
+        self._failures: dict[str, str] = {}  # the latest, by what failed
         self._delivered_bytes = 0
-        self._missing: Counter[str] = Counter()
-        self._failure = ""
         self._refused = False
+        self._over = False
 
     def begin(self, event: bytes) -> None:
         """Send `call-started` in the background."""
-        self._spawn(self._deliver("call-started", lambda: self._client.send_event(event)))
+        self._owed["call-started"] += 1
+        self._send_event("call-started", event)
 
     def add_audio(self, pcm: bytes) -> None:
         """Take the next stretch of the recording; it becomes one chunk, or more if it is long."""
+        waiting = self._waiting_bytes
+        fits = not waiting or waiting + len(pcm) <= self._max_waiting_bytes
         for start in range(0, len(pcm), CHUNK_BYTES):
             part = pcm[start : start + CHUNK_BYTES]
-            fits = self._waiting_bytes + len(part) <= self._max_waiting_bytes
             self._queue.append(_Chunk(self.chunks, len(part), part if fits else None))
+            self._waiting_bytes += len(part) if fits else 0
+            self._owed[_CHUNK] += 1
             self.chunks += 1
-            if fits:
-                self._waiting_bytes += len(part)
-            else:
-                self._missing["audio chunk sent as silence"] += 1
-        if self._queue and len(self._uploads) < IN_FLIGHT:
-            task = self._spawn(self._upload())
-            self._uploads.add(task)
-            task.add_done_callback(self._uploads.discard)
+        if not self._over:
+            for _ in range(min(len(self._queue), IN_FLIGHT - len(self._uploads))):
+                _spawn(self._upload(), self._uploads)
 
     async def finish(self, event: bytes) -> None:
         """Deliver what is left, then `call-ended`; over within the deadline, whatever happens."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._deadline_secs
+        began = asyncio.get_running_loop().time()
+        self._owed["call-ended"] += 1
         try:
-            await self._wait(self._deadline_secs * _AUDIO_SHARE)
-            if self._queue:
-                self._missing["audio chunk"] += len(self._queue)
-                self._queue.clear()
-            self._spawn(self._deliver("call-ended", lambda: self._client.send_event(event)))
-            await self._wait(ends - loop.time())
-            self._tell()
+            self._hurry()
+            await self._settle(began + self._deadline_secs * _AUDIO_SHARE)
+            await self._stop()
+            self._send_event("call-ended", event)
+            await self._settle(began + self._deadline_secs)
         finally:
+            await self._stop()
+            self._tell()
             await self._client.aclose()
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait for what is under way, and stop what takes longer."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        late = [*self._tasks]
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+    async def _settle(self, until: float) -> None:
+        """Wait for what is under way, but no longer than until a time of the event loop."""
+        loop = asyncio.get_running_loop()
+        while (tasks := self._events | self._uploads) and (left := until - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+
+    async def _stop(self) -> None:
+        """Give up what is left."""
+        self._over = True
+        self._queue.clear()
+        while tasks := self._events | self._uploads:
+            for task in tasks:
+                task.cancel()
+            # Once more if need be: `wait_for` of Python 3.11 and older can swallow a cancellation.
+            await asyncio.wait(tasks, timeout=_CANCEL_SECS)
+
+    def _send_event(self, what: str, event: bytes) -> None:
+        _spawn(self._deliver(what, partial(self._client.send_event, event)), self._events)
 
     async def _upload(self) -> None:
         while self._queue:
             chunk = self._queue.popleft()
-            pcm = chunk.pcm if chunk.pcm is not None else bytes(chunk.size)
-            if await self._deliver_chunk(chunk.index, pcm):
+            pcm = bytes(chunk.size) if chunk.pcm is None else chunk.pcm
+            if await self._deliver(_CHUNK, partial(self._client.upload_chunk, chunk.index, pcm)):
                 self._delivered_bytes += chunk.size
+                if chunk.pcm is None:
+                    self._lost[_CHUNK, "sent as silence: too much audio was waiting"] += 1
             if chunk.pcm is not None:
                 self._waiting_bytes -= chunk.size
 
-    async def _deliver_chunk(self, index: int, pcm: bytes) -> bool:
-        return await self._deliver("audio chunk", lambda: self._client.upload_chunk(index, pcm))
-
     async def _deliver(self, what: str, send: Callable[[], Awaitable[None]]) -> bool:
-        """Send until it arrives. Return whether it did; if not, it is counted as missing."""
-        delivered = False
+        """Send until it arrives or never can. Return whether it arrived."""
         try:
-            if not self._refused:
-                async for attempt in stamina.retry_context(
-                    on=wait_before_retry,
-                    attempts=None,
-                    timeout=None,
-                    wait_initial=WAIT_INITIAL,
-                    wait_max=WAIT_MAX,
-                ):
-                    with attempt:
-                        await self._try(send)
-                        delivered = True
+            await self._persist(what, send)
         except DeliveryError as error:
-            self._refuse(error)
-        finally:
-            if not delivered:
-                self._missing[what] += 1
-        return delivered
+            self._lost[what, str(error)] += 1
+            arrived = False
+        else:
+            arrived = True
+        self._owed[what] -= 1
+        return arrived
 
-    async def _try(self, send: Callable[[], Awaitable[None]]) -> None:
+    async def _persist(self, what: str, send: Callable[[], Awaitable[None]]) -> None:
+        tries = self._tries()
+        while True:
+            # The rest before a try is a task of its own, so that `_hurry` can cut it short.
+            rest = _spawn(anext(tries), self._rests)
+            await asyncio.gather(rest, return_exceptions=True)
+            if rest.cancelled():
+                tries = self._tries()
+                continue
+            attempt = rest.result()
+            failure = await self._try(what, send)
+            if failure is None:
+                return
+            with attempt:
+                raise failure
+
+    def _tries(self) -> AsyncIterator[stamina.Attempt]:
+        return aiter(stamina.retry_context(on=Backoff(self._jitter), attempts=None, timeout=None))
+
+    def _hurry(self) -> None:
+        """Let what rests between two tries be tried at once."""
+        for rest in self._rests:
+            rest.cancel()
+
+    async def _try(self, what: str, send: Callable[[], Awaitable[None]]) -> DeliveryError | None:
+        """Send once. Return what went wrong, if anything did."""
+        if self._refused:
+            return DeliveryError("the API key was refused", retryable=False)
         try:
             await send()
         except DeliveryError as error:
-            self._failure = str(error)
-            raise
-        except Exception as error:
-            self._failure = type(error).__name__
-            raise DeliveryError(self._failure, retryable=False) from error
+            failure = error
+        except Exception as error:  # noqa: BLE001  # counted and said, whatever it is
+            failure = DeliveryError(type(error).__name__, retryable=False)
+        else:
+            self._failures.pop(what, None)
+            return None
+        self._failures[what] = str(failure)
+        if failure.refused:
+            self._close_gate(failure)
+        return failure
 
-    def _refuse(self, error: DeliveryError) -> None:
-        if error.refused and not self._refused:
+    def _close_gate(self, failure: DeliveryError) -> None:
+        if not self._refused:
             self._refused = True
+            self._hurry()
             logger.warning(
-                f"{error}: the API key is wrong, or bound to another integration. "
+                f"{failure}: the API key is wrong, or bound to another integration. "
                 f"Nothing more of call {self._label} is sent."
             )
 
     def _tell(self) -> None:
         """Say once, at the end, what arrived and what didn't."""
-        if not self._missing:
+        lost = self._lost + Counter(
+            {
+                (what, self._failures.get(what, "no time was left")): count
+                for what, count in self._owed.items()
+            }
+        )
+        if lost:
+            losses = (f"{count} x {what} ({why})" for (what, why), count in sorted(lost.items()))
+            logger.warning(f"Call {self._label} is not whole at Roark. Lost: {', '.join(losses)}.")
+        else:
             logger.info(
                 f"Call {self._label} is at Roark: {self.chunks} audio chunks, "
                 f"{self._delivered_bytes} bytes."
             )
-            return
-        missing = ", ".join(f"{count} x {what}" for what, count in sorted(self._missing.items()))
-        reason = f" The last failure: {self._failure}." if self._failure else ""
-        logger.warning(f"Call {self._label} is not whole at Roark. Missing: {missing}.{reason}")
 
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+
+def _spawn(work: Awaitable[Any], group: set[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+    task = asyncio.ensure_future(work)
+    group.add(task)
+    task.add_done_callback(group.discard)
+    return task

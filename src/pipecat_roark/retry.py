@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
 """Besides every 5xx; the set of Roark's own REST SDK, and 425 (Too Early, RFC 8470)."""
@@ -32,12 +33,33 @@ class DeliveryError(Exception):
         *,
         retryable: bool = True,
         refused: bool = False,
-        retry_after: timedelta | None = None,
+        retry_after: timedelta = timedelta(0),
     ) -> None:
         super().__init__(reason)
         self.retryable = retryable
         self.refused = refused
         self.retry_after = retry_after
+
+
+class Backoff:
+    """Says after each failed try of one request whether to try again, and after what wait.
+
+    Args:
+        jitter: Returns a random number between two bounds. The lower one is 0 (full jitter), so
+            that calls which failed together don't come back together.
+    """
+
+    def __init__(self, jitter: Callable[[float, float], float]) -> None:
+        self._jitter = jitter
+        self._bound = WAIT_INITIAL
+
+    def __call__(self, error: Exception) -> bool | timedelta:
+        """Return the wait before the next try, or False if there is none."""
+        if not isinstance(error, DeliveryError) or not error.retryable:
+            return False
+        wait = timedelta(seconds=self._jitter(0, self._bound))
+        self._bound = min(2 * self._bound, WAIT_MAX)
+        return max(wait, error.retry_after)
 
 
 def failure(status: int, headers: Mapping[str, str], now: datetime, *, to: str) -> DeliveryError:
@@ -58,27 +80,22 @@ def failure(status: int, headers: Mapping[str, str], now: datetime, *, to: str) 
     )
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Return the least wait that a reply asks for, or None; no more than a minute.
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta:
+    """Return the least wait that a reply asks for; no more than a minute.
 
     `retry-after-ms` counts before `Retry-After`, which holds seconds or an HTTP date (RFC 9110).
+    What can't be read is as good as absent.
     """
-    wait: timedelta | None = None
-    try:
-        if "retry-after-ms" in headers:
-            wait = timedelta(milliseconds=float(headers["retry-after-ms"]))
-        elif (value := headers.get("retry-after", "")).replace(".", "", 1).isdigit():
-            wait = timedelta(seconds=float(value))
-        elif value:
-            date = parsedate_to_datetime(value)
-            wait = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)) - now
-    except (ValueError, OverflowError):
-        return None
-    return None if wait is None else min(max(wait, timedelta(0)), MAX_RETRY_AFTER)
+    millis, after = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    with suppress(ValueError, OverflowError):
+        return _bounded(timedelta(milliseconds=float(millis)))
+    with suppress(ValueError, OverflowError):
+        return _bounded(timedelta(seconds=float(after)))
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(after)
+        return _bounded((date if date.tzinfo else date.replace(tzinfo=timezone.utc)) - now)
+    return timedelta(0)
 
 
-def wait_before_retry(error: Exception) -> bool | timedelta:
-    """Say whether to try again: False for no, True for the usual backoff, or a wait."""
-    if not isinstance(error, DeliveryError) or not error.retryable:
-        return False
-    return error.retry_after or True
+def _bounded(wait: timedelta) -> timedelta:
+    return min(max(wait, timedelta(0)), MAX_RETRY_AFTER)

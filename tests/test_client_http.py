@@ -1,0 +1,187 @@
+"""One request at a time, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from loguru import logger
+
+from pipecat_roark.client import MAX_REPLY_BYTES, RoarkClient
+from servers import EVENT, KEY, PCM, STORE, break_off, drip, failed, hang, serving
+
+if TYPE_CHECKING:
+    from servers import Handler
+
+
+async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> None:
+    """A handshake that fails, and a port that nobody listens on, may be repaired later."""
+    async with TestServer(web.Application()) as server:
+        for port in (server.port, unused_tcp_port):
+            client = RoarkClient(f"https://127.0.0.1:{port}", KEY, "call#1")
+            failure = await failed(client.send_event(EVENT))
+            assert (str(failure), failure.retryable) == ("ConnectError on the way to Roark", True)
+            await client.aclose()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int) -> None:
+    """The key and the audio go where they were meant to go, or nowhere."""
+
+    async def redirect(_: web.Request) -> web.Response:
+        headers = {"location": str(other.make_url("/?signature=private"))}
+        return web.Response(status=status, headers=headers)
+
+    visits: list[web.Request] = []
+
+    async def visit(request: web.Request) -> web.Response:
+        visits.append(request)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{anything:.*}", visit)
+    async with TestServer(app) as other, serving(event=redirect, put=redirect) as (client, _):
+        for request, to in (
+            (client.send_event(EVENT), "Roark"),
+            (client.upload_chunk(0, PCM), "the object store"),
+        ):
+            failure = await failed(request)
+            assert (str(failure), failure.retryable) == (f"{to} answered {status}", False)
+    assert visits == []
+
+
+@pytest.mark.parametrize("handler", [drip, hang])
+async def test_no_answer_takes_for_ever(handler: Handler) -> None:
+    """A server that is silent, or never done, is left after a bounded time."""
+    began = asyncio.get_running_loop().time()
+    async with serving(event=handler, ticket=handler) as (client, _):
+        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
+            failure = await failed(request)
+            assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
+    async with serving(put=handler) as (client, _):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "no answer from the object store in time"
+        assert failure.retryable
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_an_upload_that_stands_still_is_left_early() -> None:
+    """What was sent and is not answered gets another try, long before a slow upload is given up."""
+    async with serving(put=hang, upload_secs=30) as (client, _):
+        failure = await asyncio.wait_for(failed(client.upload_chunk(0, PCM)), 5)
+        assert str(failure) == "no answer from the object store in time"
+        assert failure.retryable
+
+
+async def test_an_upload_that_moves_on_may_take_longer() -> None:
+    """A slow store is not taken for a dead one."""
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            await reply.write(b" ")
+        return reply
+
+    async with serving(put=slow) as (client, _):
+        await client.upload_chunk(0, PCM)
+
+
+async def test_a_reply_that_breaks_off_is_a_failed_try() -> None:
+    """Half a reply is none."""
+    async with serving(event=break_off, ticket=break_off) as (client, _):
+        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
+            failure = await failed(request)
+            assert failure.retryable
+            assert str(failure) == "RemoteProtocolError on the way to Roark"
+
+
+async def test_no_reply_fills_the_memory() -> None:
+    """Of a reply without an end no more is read than a reply may hold."""
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        while True:
+            await reply.write(bytes(MAX_REPLY_BYTES))
+            sent += MAX_REPLY_BYTES
+
+    async with serving(event=pour, ticket=pour) as (client, _):
+        await client.send_event(EVENT)  # acknowledged by its status, whatever follows
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "Roark answered without a usable upload URL"
+    assert sent < 64 * 1024 * 1024  # what the sockets' buffers hold, not what was read
+
+
+async def test_no_reply_is_unpacked() -> None:
+    """A small reply can't become a huge one."""
+    packed = gzip.compress(json.dumps({"uploadUrl": STORE}).encode())
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"content-encoding": "gzip"})
+
+    async with serving(ticket=answer) as (client, requests):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "Roark answered without a usable upload URL"
+        assert requests[0].headers["accept-encoding"] == "identity"
+
+
+async def test_no_cookie_is_kept() -> None:
+    """A cookie of Roark's goes neither back to it nor to the object store."""
+
+    async def answer(_: web.Request) -> web.Response:
+        reply = web.Response()
+        reply.set_cookie("session", "private")
+        return reply
+
+    async with serving(event=answer, put=answer) as (client, requests):
+        for index in range(2):
+            await client.send_event(EVENT)
+            await client.upload_chunk(index, PCM)
+        assert len(requests) == 6
+        assert not [request for request in requests if "cookie" in request.headers]
+
+
+async def test_no_log_shows_a_key_or_a_signature(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even at DEBUG, in any library that takes part."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message)), level=0)
+    caplog.set_level(logging.WARNING, logger="aiohttp.access")  # the server's own
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+
+    async def redirect(_: web.Request) -> web.Response:
+        headers = {"location": STORE, "set-cookie": "session=private", "x-echo": KEY}
+        return web.Response(status=307, headers=headers)
+
+    async with serving() as (client, _):
+        await client.send_event(EVENT)
+        await client.upload_chunk(0, PCM)
+    async with serving(event=redirect, put=redirect) as (client, _):
+        await failed(client.send_event(EVENT))
+        await failed(client.upload_chunk(0, PCM))
+    logger.remove(sink)
+    said = [str({**record.__dict__, "text": record.getMessage()}) for record in caplog.records]
+    assert said
+    assert [line for line in [*said, *lines] if "private" in line] == []
+
+
+async def test_other_requests_are_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What the application does with httpx stays its own affair."""
+    caplog.set_level(logging.INFO, logger="httpx")
+    async with serving() as (client, _), TestServer(web.Application()) as server:
+        await client.send_event(EVENT)
+        assert caplog.records == []
+        async with httpx.AsyncClient() as http:
+            await http.get(str(server.make_url("/mine")))
+    assert "/mine" in caplog.text

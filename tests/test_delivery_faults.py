@@ -1,0 +1,307 @@
+"""Delivery over HTTP to a local Roark, with faults in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections import Counter
+from datetime import datetime, timezone
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from loguru import logger
+
+from pipecat_roark import wire
+from pipecat_roark.client import RoarkClient
+from pipecat_roark.delivery import Delivery
+from pipecat_roark.local import LocalRoark
+from pipecat_roark.report import CallReport
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from aiohttp.typedefs import Handler, Middleware
+
+    Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+PCM = [bytes([n, 0]) * 4000 for n in range(1, 6)]
+KEY = "rk-private"
+
+
+def started(call_id: str) -> bytes:
+    """Encode the start of a call."""
+    return wire.call_started(call_id, AT, "front-desk", agent_prompt="private")
+
+
+def ended(call_id: str) -> bytes:
+    """Encode the end of a call that was recorded."""
+    report = CallReport(
+        pipecat_call_id=call_id, started_at=AT, ended_at=AT, sample_rate=24000, num_channels=2
+    )
+    return wire.call_ended(report, AT)
+
+
+async def hold(roark: LocalRoark, call_id: str, **options: Any) -> float:
+    """Deliver a call with a few chunks; returns the seconds that its ending took."""
+    client = RoarkClient(roark.url, KEY, call_id, answer_secs=0.5, upload_secs=1)
+    delivery = Delivery(client, label=call_id, **{"jitter": min, **options})
+    delivery.begin(started(call_id))
+    for pcm in PCM:
+        delivery.add_audio(pcm)
+        await asyncio.sleep(0.01)
+    began = asyncio.get_running_loop().time()
+    await delivery.finish(ended(call_id))
+    return asyncio.get_running_loop().time() - began
+
+
+async def assert_whole(roark: LocalRoark, call_id: str) -> None:
+    """Check that a call arrived as it was captured."""
+    call = await roark.wait_for_end(call_id, timeout=0.1)
+    assert call.complete, call.problems
+    assert [call.chunks[index].read_bytes() for index in range(len(PCM))] == PCM
+
+
+def answer(status: int = 200, body: str = "", **headers: str) -> Fault:
+    """Answer in place of Roark, and of the object store."""
+
+    async def fault(*_: Any) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status, text=body, headers=named)
+
+    return fault
+
+
+async def reset(request: web.Request, _: Handler) -> web.StreamResponse:
+    """Cut the connection instead of an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def take_and_reset(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do the work, and cut the connection before the answer."""
+    await handler(request)
+    return await reset(request, handler)
+
+
+async def truncate(request: web.Request, _: Handler) -> web.StreamResponse:
+    """Announce more than is sent."""
+    reply = web.StreamResponse(headers={"content-length": "99"})
+    await reply.prepare(request)
+    await reply.write(b'{"data": {')
+    assert request.transport is not None
+    request.transport.close()
+    return reply
+
+
+async def hang(request: web.Request, _: Handler) -> web.StreamResponse:
+    """Never answer, for as long as somebody waits."""
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return web.Response()
+
+
+async def dawdle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer late, but in time."""
+    await asyncio.sleep(0.3)
+    return await handler(request)
+
+
+def first(times: int, fault: Fault, *only: str) -> Middleware:
+    """Let the first requests of each kind, or of some kinds alone, meet a fault."""
+    met: Counter[str] = Counter()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        kind = await kind_of(request)
+        met[kind] += 1
+        meets = met[kind] <= times and (kind in only or not only)
+        return await (fault(request, handler) if meets else handler(request))
+
+    return middleware
+
+
+async def kind_of(request: web.Request) -> str:
+    """Name a request: an event, `url` or `upload`."""
+    if request.method == "PUT":
+        await request.read()
+        return "upload"
+    return str((await request.json()).get("event", "url"))
+
+
+FAULTS: dict[str, tuple[Any, ...]] = {
+    "503 once": (1, answer(503)),
+    "503 five times": (5, answer(503)),
+    "500": (2, answer(500)),
+    "502 of a gateway": (2, answer(502, "<html>Bad Gateway</html>")),
+    "429, seconds": (2, answer(429, retry_after="0.05")),
+    "429, milliseconds": (2, answer(429, retry_after_ms="50")),
+    "429, a date": (2, answer(429, retry_after="Sun, 01 Mar 2026 12:00:00 GMT")),
+    "a status that is to be tried again": (2, answer(400, x_should_retry="true")),
+    "reset": (2, reset),
+    "reset, but taken": (2, take_and_reset),
+    "truncated": (2, truncate),
+    "no JSON": (2, answer(200, "<html>"), "url"),
+    "no data": (2, answer(200, '{"data": null}'), "url"),
+    "an upload URL that expired": (4, answer(403), "upload"),
+    "an object store that is busy": (4, answer(503), "upload"),
+    "an object store that hangs": (2, hang, "upload"),
+    "events that hang": (1, hang, "call-started", "call-ended"),
+    "a slow API": (99, dawdle, "call-started", "url"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_costs_nothing(
+    fault: tuple[Any, ...], tmp_path: Path, log: list[str]
+) -> None:
+    """What failed is sent again, and the call arrives whole."""
+    async with LocalRoark(tmp_path, middlewares=[first(*fault)]) as roark:
+        took = await hold(roark, "call#1")
+        await assert_whole(roark, "call#1")
+    assert took < 2
+    assert log == ["INFO Call call#1 is at Roark: 5 audio chunks, 40000 bytes."]
+
+
+async def test_a_healthy_api_ends_at_once(tmp_path: Path) -> None:
+    """Nobody waits for a call that goes well."""
+    async with LocalRoark(tmp_path) as roark:
+        assert await hold(roark, "call#1") < 1
+        await assert_whole(roark, "call#1")
+
+
+async def test_every_third_request_may_fail(tmp_path: Path, log: list[str]) -> None:
+    """Many calls side by side arrive whole from a network that is hardly one."""
+    random = Random(1)  # noqa: S311  # nothing secret
+
+    @web.middleware
+    async def flake(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.read()
+        faults = (answer(503), answer(429), reset, take_and_reset)
+        fault = random.choice(faults) if random.random() < 0.3 else None
+        return await (fault(request, handler) if fault else handler(request))
+
+    calls = [f"call#{n}" for n in range(10)]
+    async with LocalRoark(tmp_path, middlewares=[flake]) as roark:
+        await asyncio.gather(*(hold(roark, call) for call in calls))
+        for call in calls:
+            await assert_whole(roark, call)
+    assert len(log) == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        ((99, hang), "5 x audio chunk (no answer from Roark in time), 1 x call-ended ("),
+        ((99, answer(503)), "5 x audio chunk (Roark answered 503), 1 x call-ended ("),
+        ((99, answer(404)), "5 x audio chunk (Roark answered 404), 1 x call-ended ("),
+        ((99, answer(403), "upload"), "5 x audio chunk (the object store answered 403)."),
+        ((99, answer(503), "call-started"), "1 x call-started (Roark answered 503)."),
+    ],
+)
+async def test_an_api_that_is_away_is_said(
+    fault: tuple[Any, ...], line: str, tmp_path: Path, log: list[str]
+) -> None:
+    """The ending keeps its deadline, and one line says what is missing and why."""
+    async with LocalRoark(tmp_path, middlewares=[first(*fault)]) as roark:
+        took = await hold(roark, "call#1", deadline_secs=0.8, jitter=max)
+    assert took < 1.3
+    (said,) = [line for line in log if "Local Roark" not in line]
+    assert said.startswith(f"WARNING Call call#1 is not whole at Roark. Lost: {line}")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_said(status: int, tmp_path: Path, log: list[str]) -> None:
+    """The gate is closed at the first refusal; nobody knocks again."""
+    knocks = 0
+
+    async def refuse(*_: Any) -> web.StreamResponse:
+        nonlocal knocks
+        knocks += 1
+        return web.Response(status=status)
+
+    async with LocalRoark(tmp_path, middlewares=[first(99, refuse)]) as roark:
+        assert await hold(roark, "call#1") < 1
+    assert 1 <= knocks <= 4  # the start and three chunks may be under way at that time
+    cause, losses = log
+    assert cause.startswith(f"WARNING Roark answered {status}: the API key is wrong, or bound")
+    assert losses.startswith("WARNING Call call#1 is not whole at Roark. Lost: ")
+
+
+async def test_no_log_shows_anything_private(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At DEBUG, through retries and losses, neither key nor URL, prompt nor audio is seen."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message)), level=0)
+    caplog.set_level(logging.DEBUG)
+    url = asyncio.get_running_loop().create_future()
+
+    @web.middleware
+    async def spy(request: web.Request, handler: Handler) -> web.StreamResponse:
+        reply = await handler(request)
+        if request.path.startswith("/upload/") and not url.done():
+            url.set_result(request.path)
+        return reply
+
+    faults = [spy, first(2, answer(503, KEY)), first(1, reset), first(3, answer(403), "upload")]
+    async with LocalRoark(tmp_path, middlewares=faults) as roark:
+        await hold(roark, "call#1")
+        await assert_whole(roark, "call#1")
+    async with LocalRoark(tmp_path, middlewares=[first(99, answer(401, KEY))]) as roark:
+        await hold(roark, "call#2")
+    logger.remove(sink)
+    said = [str({**record.__dict__, "text": record.getMessage()}) for record in caplog.records]
+    assert any("stamina.retry_scheduled" in line for line in said)
+    assert len(lines) >= 2
+    for private in ("private", url.result(), str(PCM[0][:8])):
+        assert [line for line in [*said, *lines] if private in line] == []
+
+
+@pytest.mark.parametrize("state", ["ending", "opening", "waiting for its next try"])
+async def test_a_loop_that_closes_makes_no_noise(state: str, tmp_path: Path) -> None:
+    """A process that leaves in the middle of the ending says what is lost, and nothing else."""
+    script = """
+import asyncio, logging, sys, warnings
+from loguru import logger
+from pipecat_roark.client import RoarkClient
+from pipecat_roark.delivery import Delivery
+logger.remove()
+logger.add(sys.stdout, format="{message}", filter="pipecat_roark")
+logging.getLogger("stamina").setLevel("ERROR")
+warnings.simplefilter("always")
+url, secs = sys.argv[1:]
+async def main():
+    delivery = Delivery(RoarkClient(url, "key", "call"), label="call")
+    delivery.begin(b"{}")
+    for _ in range(5):
+        delivery.add_audio(b"\\1\\1")
+    ending = asyncio.create_task(delivery.finish(b"{}"))
+    await asyncio.sleep(float(secs))
+print("imported", file=sys.stderr)
+asyncio.run(main())
+"""
+    fault = answer(429, retry_after="60") if state.startswith("waiting") else hang
+    secs = "0" if state == "opening" else "0.6"
+    async with LocalRoark(tmp_path, middlewares=[first(99, fault)]) as roark:
+        left = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", script, roark.url, secs],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    why = "Roark answered 429" if state.startswith("waiting") else "no time was left"
+    assert left.stdout == (
+        f"Call call is not whole at Roark. Lost: 5 x audio chunk ({why}), "
+        f"1 x call-ended (no time was left), 1 x call-started ({why}).\n"
+    )
+    assert left.stderr.partition("imported\n")[2] == ""
+    assert left.returncode == 0

@@ -1,0 +1,66 @@
+"""Errors of the library and the pipeline that must not see them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pipecat_roark import guard
+from pipecat_roark.guard import Guard
+
+
+@pytest.fixture
+def _production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swallow errors as outside of the tests."""
+    monkeypatch.setattr(guard, "RAISE", False)
+
+
+@pytest.mark.usefixtures("_production")
+def test_an_error_is_said_once_for_each_place(log: list[str]) -> None:
+    """The type and the place are logged, not the text: it may hold what a caller said."""
+    kept = Guard("call")
+    for _ in range(3):
+        with kept:
+            raise ValueError("my card number is")
+    with kept:
+        raise ValueError("my card number is")
+    assert len(log) == 2
+    for line in log:
+        assert line.startswith("WARNING Roark: ValueError at test_guard.py:")
+        assert line.endswith("; the call goes on without it.")
+
+
+@pytest.mark.usefixtures("_production")
+def test_each_guard_speaks_for_itself(log: list[str]) -> None:
+    """Another call says the same error again."""
+    for what in ("call", "recorder"):
+        with Guard(what):
+            raise ValueError
+    assert [line.partition("; ")[2] for line in log] == [
+        "the call goes on without it.",
+        "the recorder goes on without it.",
+    ]
+
+
+@pytest.mark.usefixtures("_production")
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+def test_what_is_no_error_goes_on(kind: type[BaseException], log: list[str]) -> None:
+    """A cancellation and the end of the process are not the library's to stop."""
+    with pytest.raises(kind), Guard("call"):
+        raise kind
+    assert log == []
+
+
+def test_the_tests_see_errors(log: list[str]) -> None:
+    """An error of the library fails its own tests."""
+    with pytest.raises(ValueError, match="seen"), Guard("call"):
+        raise ValueError("seen")
+    assert log == []
+
+
+def test_a_block_without_an_error_passes(log: list[str]) -> None:
+    """Nothing is said when nothing is wrong."""
+    with Guard("call"):
+        pass
+    assert log == []

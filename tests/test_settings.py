@@ -1,0 +1,172 @@
+"""What an observer is told at construction."""
+
+from __future__ import annotations
+
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipecat_roark import client
+from pipecat_roark.settings import Settings, call_id
+
+KEY = "rk-secret"
+GIVEN: dict[str, Any] = {
+    "agent_id": "front-desk",
+    "api_key": KEY,
+    "agent_name": None,
+    "agent_prompt": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or URL of the machine in."""
+    for name in ("ROARK_API_KEY", "ROARK_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_is_given_is_kept() -> None:
+    """Everything arrives, the id and the key without spaces around them."""
+    settings = Settings.check(
+        agent_id=" front-desk ", api_key=f"{KEY}\n", agent_name="Desk", agent_prompt="Be kind."
+    )
+    assert settings == Settings(
+        agent_id="front-desk",
+        api_key=KEY,
+        base_url="https://api.roark.ai",
+        agent_name="Desk",
+        agent_prompt="Be kind.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"agent_id": None}, TypeError, "agent_id must be a string, not NoneType"),
+        ({"agent_id": 7}, TypeError, "agent_id must be a string, not int"),
+        ({"agent_id": " "}, ValueError, "agent_id is missing: the id of your agent at Roark"),
+        ({"api_key": None}, ValueError, "api_key is missing: pass it, or set ROARK_API_KEY"),
+        ({"api_key": ""}, ValueError, "api_key is missing: pass it, or set ROARK_API_KEY"),
+        ({"api_key": b"key"}, TypeError, "api_key must be a string, not bytes"),
+        ({"api_key": f"{KEY}é"}, ValueError, "api_key must be printable ASCII"),
+        ({"api_key": f"{KEY}\r\nx: y"}, ValueError, "api_key must be printable ASCII"),
+        ({"agent_name": 7}, TypeError, "agent_name must be a string, not int"),
+        ({"agent_prompt": ["Be kind."]}, TypeError, "agent_prompt must be a string, not list"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    change: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    """A mistake is an error at construction that says what to do, and never shows the key."""
+    with pytest.raises(kind, match=message) as caught:
+        Settings.check(**{**GIVEN, **change})
+    assert KEY not in str(caught.value)
+
+
+def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an argument `ROARK_API_KEY` counts; an empty argument is a mistake all the same."""
+    monkeypatch.setenv("ROARK_API_KEY", f" {KEY} ")
+    assert Settings.check(**{**GIVEN, "api_key": None}).api_key == KEY
+    with pytest.raises(ValueError, match="api_key is missing"):
+        Settings.check(**{**GIVEN, "api_key": ""})
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", "https://api.roark.ai"),
+        (" ", "https://api.roark.ai"),
+        ("https://roark.test/", "https://roark.test"),
+        ("https://proxy.test:8443/roark", "https://proxy.test:8443/roark"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_the_base_url_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: str
+) -> None:
+    """`ROARK_BASE_URL` counts, in clear text only on this machine."""
+    monkeypatch.setenv("ROARK_BASE_URL", url)
+    assert Settings.check(**GIVEN).base_url == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://api.roark.ai", "must use https: the API key would leave this machine"),
+        ("http://localhost.evil.test", "must use https"),
+        ("api.roark.ai", "must be a plain URL, such as https://api.roark.ai"),
+        ("ftp://api.roark.ai", "must be a plain URL"),
+        ("https://", "must be a plain URL"),
+        ("https://[::1", "must be a plain URL"),
+        ("https://api.roark.ai:port", "must be a plain URL"),
+        ("https://api.roark.ai:99999", "must be a plain URL"),
+        ("https://user:secret@api.roark.ai", "must be a plain URL"),
+        ("https://api.roark.ai/?key=secret", "must be a plain URL"),
+        ("https://api.roark.ai/#secret", "must be a plain URL"),
+    ],
+)
+def test_a_base_url_that_cannot_work_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, message: str
+) -> None:
+    """A URL that is none, or would give the key away, is an error that names the variable."""
+    monkeypatch.setenv("ROARK_BASE_URL", url)
+    with pytest.raises(ValueError, match=f"ROARK_BASE_URL {message}") as caught:
+        Settings.check(**GIVEN)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_repr_shows_a_secret() -> None:
+    """Neither the key nor the prompt can slip into a log."""
+    settings = Settings.check(**{**GIVEN, "agent_prompt": "Our discount is secret."})
+    connection = client.RoarkClient(settings.base_url, settings.api_key, "call-1")
+    assert "front-desk" in repr(settings)
+    assert "https://api.roark.ai" in repr(connection)
+    assert "secret" not in f"{settings!r} {settings} {connection!r} {connection}"
+
+
+WEBRTC = SimpleNamespace(pc_id="SmallWebRTCConnection#3-4711")
+
+
+@pytest.mark.parametrize(
+    ("runner_args", "expected"),
+    [
+        (SimpleNamespace(webrtc_connection=WEBRTC, session_id="s-1"), WEBRTC.pc_id),
+        (SimpleNamespace(webrtc_connection=SimpleNamespace(), session_id="s-1"), "s-1"),
+        (SimpleNamespace(webrtc_connection=None, session_id="s-1"), "s-1"),
+        (SimpleNamespace(session_id=uuid.UUID(int=7)), str(uuid.UUID(int=7))),
+        ({"webrtc_connection": WEBRTC, "session_id": "s-1"}, WEBRTC.pc_id),
+        ({"webrtc_connection": {"pc_id": "pc-1"}}, "pc-1"),
+        ({"webrtc_connection": {"pc_id": " "}, "session_id": "s-1"}, "s-1"),
+    ],
+)
+def test_the_call_id_comes_from_the_runner(runner_args: object, expected: str) -> None:
+    """The peer connection's id counts, then the session's, on an object or in a mapping."""
+    assert call_id(None, runner_args) == expected
+    assert call_id(" mine ", runner_args) == "mine"
+
+
+@pytest.mark.parametrize("runner_args", [None, {}, SimpleNamespace(session_id=None), "args"])
+def test_a_call_without_a_name_gets_a_random_one(runner_args: object) -> None:
+    """Two such calls are never the same."""
+    first, second = (uuid.UUID(call_id(None, runner_args)) for _ in range(2))
+    assert first != second
+    assert first.version == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (7, TypeError, "pipecat_call_id must be a string, not int"),
+        ("", ValueError, "pipecat_call_id is missing: leave it out for a random one"),
+    ],
+)
+def test_a_call_id_that_cannot_work_is_refused(
+    given: Any, kind: type[Exception], message: str
+) -> None:
+    """A call that was named by mistake is not renamed in silence."""
+    with pytest.raises(kind, match=message):
+        call_id(given, None)
