@@ -265,7 +265,7 @@ async def test_a_client_that_cannot_be_opened_closes(monkeypatch: pytest.MonkeyP
 
 
 def test_the_first_request_does_not_hold_the_loop() -> None:
-    """Certificates are read in a thread, once in a process, and all modules are there by then."""
+    """Certificates and modules are loaded in a thread, once in a process."""
     script = """
 import asyncio, sys, threading, httpx
 build, threads = httpx.create_ssl_context, []
@@ -273,6 +273,11 @@ def note():
     threads.append(threading.current_thread())
     return build()
 httpx.create_ssl_context = note
+imported = {}
+class Importing:
+    def find_spec(name, path=None, target=None):
+        imported[name] = threading.current_thread()
+sys.meta_path.insert(0, Importing)
 from pipecat_roark.client import RoarkClient
 from pipecat_roark.retry import DeliveryError
 async def main():
@@ -285,12 +290,13 @@ async def main():
         except DeliveryError:
             pass
         await client.aclose()
-modules = set(sys.modules)
+imported.clear()
 assert not threads
 asyncio.run(main())
 assert len(threads) == 1, threads
 assert threads[0] is not threading.main_thread()
-late = {name for name in set(sys.modules) - modules if name.startswith(("http", "anyio", "h11"))}
-assert not late, late
+on_the_loop = [name for name in imported if imported[name] is threading.main_thread()]
+assert "httpcore" in imported
+assert not [name for name in on_the_loop if name.startswith(("http", "anyio", "h11"))], on_the_loop
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)  # noqa: S603

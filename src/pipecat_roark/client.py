@@ -37,6 +37,8 @@ UPLOAD_SECS = 30.0
 MAX_REPLY_BYTES = 64 * 1024
 """A reply is read no further than this."""
 
+_LATE_IMPORTS = ("httpcore", "anyio._backends._asyncio")
+"""What httpx imports with the first request, and so on the event loop, unless it is there."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OK = range(200, 300)
 _REFUSED = {401, 403}
@@ -173,12 +175,15 @@ class RoarkClient:
 
     async def _open(self) -> httpx.AsyncClient:
         if self._opening is None:
-            # In a thread: the TLS context takes up to 0.15 s to build.
+            # In a thread: modules and TLS context take up to 0.15 s each, the first time.
             self._opening = asyncio.create_task(asyncio.to_thread(_http, self._answer_secs))
         return await asyncio.shield(self._opening)
 
 
 def _http(timeout: float) -> httpx.AsyncClient:
+    for name in _LATE_IMPORTS:
+        with suppress(ImportError):
+            import_module(name)
     return httpx.AsyncClient(
         verify=tls_context(),
         timeout=timeout,
@@ -219,8 +224,3 @@ def _not_ours(_: logging.LogRecord) -> bool:
 
 for _name in ("httpx", "httpcore.http11"):
     logging.getLogger(_name).addFilter(_not_ours)
-
-# httpx imports these with its first request, which would hold the event loop of a call for 0.15 s.
-for _name in ("httpcore", "anyio._backends._asyncio"):
-    with suppress(ImportError):
-        import_module(_name)
