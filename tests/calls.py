@@ -109,10 +109,14 @@ class Call:
     after_output: Sequence[FrameProcessor]
     before_output: Sequence[FrameProcessor] = ()
     params: dict[str, Any] = field(default_factory=dict)
+    transport: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         transport = TransportParams(
-            audio_in_enabled=True, audio_out_enabled=True, audio_out_end_silence_secs=0
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            audio_out_end_silence_secs=0,
+            **self.transport,
         )
         self.microphone = ScriptedInput(transport)
         self.loudspeaker = PacedOutput(transport)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
+from pipecat_roark.recorder import follows_output
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +33,10 @@ class BorrowedRecorder:
     """
 
     def __init__(self, processor: AudioBufferProcessor, on_chunk: Callable[[bytes], None]) -> None:
+        self.in_pipeline = False
+        """Whether a frame was seen on its way to the processor."""
+        self.after_output = False
+        """Whether an output transport stands before it."""
         self.origin_ns: int | None = None
         """Pipeline time of sample 0, or None while nothing was recorded."""
         self.sample_rate = 0
@@ -47,12 +53,13 @@ class BorrowedRecorder:
             # A second start would wipe what it already has.
             if not getattr(self._processor, "_recording", False):
                 await self._processor.start_recording()
+        if data.destination is not self._processor:
+            return
+        if not self.in_pipeline:
+            self.in_pipeline = True
+            self.after_output = follows_output(self._processor)
         frame = data.frame
-        if (
-            self.origin_ns is None
-            and data.destination is self._processor
-            and isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame))
-        ):
+        if self.origin_ns is None and isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)):
             length = frame.num_frames * 1_000_000_000 // frame.sample_rate
             self.origin_ns = data.timestamp - length
 

@@ -9,12 +9,13 @@ Pure: no Pipecat, no I/O, and time comes in as a value. Times are pipeline nanos
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipecat_roark.conversation import Conversation, Edge, Floor, Words, join
+from pipecat_roark.conversation import Conversation, Edge, Floor
+from pipecat_roark.playback import Words, heard, unheard
 from pipecat_roark.report import CallReport, ToolCall, ToolResult, Turn
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 
 INBOX_LIMIT = 512
 """Events that wait for earlier ones; far more than a lagging callback leaves behind."""
-_SAME_RESULT_NS = 250_000_000
-_OPEN_TURNS = 8
-"""How many of the latest turns an event in the inbox may still change."""
+CANCELLED = "CANCELLED"
+"""What stands for the result of a tool call that was given up, as in Pipecat's own context."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,10 @@ class CallState:
     def ended(self, at: int, reason: str) -> None:
         """Note that the call ended; the first time counts, and nothing after it does."""
         if self._ended is None:
+            self._note(at, Conversation.ended, at)
             self._ended = at, reason
+
+    # The user
 
     def user_started_speaking(self, at: int, edge: Edge) -> None:
         """Note at `at` that the user has been speaking since `edge`."""
@@ -78,33 +81,29 @@ class CallState:
         """Note that the pipeline took the user's turn as finished."""
         self._note(at, Conversation.turn_stopped, at)
 
+    def user_muted(self, at: int) -> None:
+        """Note that the pipeline began to ignore the user."""
+        self._note(at, Conversation.user_muted)
+
+    def user_unmuted(self, at: int) -> None:
+        """Note that the pipeline listens to the user again."""
+        self._note(at, Conversation.user_unmuted)
+
     def user_said(
-        self,
-        at: int,
-        text: str,
-        *,
-        spaced: bool = False,
-        user_id: str | None = None,
-        language: str | None = None,
+        self, at: int, words: Words, *, user_id: str | None = None, language: str | None = None
     ) -> None:
-        """Note a final transcription.
+        """Note a final transcription, with the user's id and the language (BCP-47) if known."""
+        self._note(at, Conversation.user_said, words, at, user_id, language)
 
-        Args:
-            at: When it came.
-            text: The words.
-            spaced: Whether the text brings the spaces around it along.
-            user_id: The user's id, if known.
-            language: BCP-47, if known.
-        """
-        self._note(at, Conversation.user_said, Words(text, spaced), at, user_id, language)
+    # The assistant
 
-    def bot_started_speaking(self, at: int) -> None:
-        """Note that the assistant's speech was announced."""
-        self._note(at, Conversation.bot_started, at)
+    def bot_started_speaking(self, at: int, voice: str | None = None) -> None:
+        """Note that the assistant's speech was announced, at the output's destination `voice`."""
+        self._note(at, Conversation.bot_started, at, voice)
 
-    def bot_stopped_speaking(self, at: int) -> None:
+    def bot_stopped_speaking(self, at: int, voice: str | None = None) -> None:
         """Note that the end of the assistant's speech was announced."""
-        self._note(at, Conversation.bot_stopped, at)
+        self._note(at, Conversation.bot_stopped, at, voice)
 
     def bot_audible_from(self, at: int, edge: Edge) -> None:
         """Note at `at` where the assistant's speech can first be heard."""
@@ -114,44 +113,60 @@ class CallState:
         """Note at `at` where the assistant's speech can last be heard."""
         self._note(at, Conversation.bot_offset, edge)
 
+    def bot_opened(self, at: int) -> None:
+        """Note that the speech service began an utterance."""
+        self._note(at, Conversation.bot_opened)
+
+    def bot_closed(self, at: int) -> None:
+        """Note that the speech service has made all of an utterance."""
+        self._note(at, Conversation.bot_closed)
+
     def bot_synthesized(self, at: int, seconds: float) -> None:
-        """Note that speech of this length was made for the text that follows."""
-        self._note(at, Conversation.bot_synthesized, seconds)
+        """Note that audio of this length was made."""
+        self._note_audio(at, Conversation.bot_synthesized, seconds)
 
-    def bot_generated(self, at: int, key: int, text: str, *, spaced: bool = False) -> None:
-        """Note text that was made into speech, under a key by which it may be played later."""
-        self._note(at, Conversation.bot_generated, key, Words(text, spaced))
+    def bot_played(self, at: int, seconds: float) -> None:
+        """Note that audio of this length was played, until `at`."""
+        self._note_audio(at, Conversation.bot_played, seconds, at)
 
-    def bot_said(self, at: int, key: int, text: str, *, spaced: bool = False) -> None:
-        """Note text that was played."""
-        self._note(at, Conversation.bot_said, key, Words(text, spaced), at)
+    def bot_announced(self, at: int, text: str) -> None:
+        """Note text that is about to be made into speech."""
+        self._note(at, Conversation.bot_announced, text)
+
+    def bot_generated(self, at: int, key: int, words: Words) -> None:
+        """Note text that was made into speech, under a key by which it may be released later."""
+        self._note(at, Conversation.bot_generated, key, words)
+
+    def bot_said(self, at: int, key: int, words: Words) -> None:
+        """Note text that left the output."""
+        self._note(at, Conversation.bot_said, key, words, at)
 
     def interrupted(self, at: int) -> None:
         """Note that what waits to be played was dropped."""
         self._note(at, Conversation.interrupted, at)
 
+    # Tools
+
     def tool_called(self, at: int, tool_call_id: str, name: str, arguments: str) -> None:
         """Note a tool call; it counts once, however often it is seen."""
         if self._ended is None:
-            self._calls.setdefault(tool_call_id, _Call(name, arguments, at))
+            call = self._calls.setdefault(tool_call_id, _Call(name, arguments, at))
+            call.at = min(call.at, at)
 
     def tool_returned(self, at: int, tool_call_id: str, content: str, *, final: bool) -> None:
         """Note a result of a tool call; unless it is `final`, more may follow."""
         call = self._calls.get(tool_call_id)
-        if call is None or self._ended is not None:
-            return
-        # Before broadcasts named their siblings, a result came once each way, as two frames.
-        if not (call.results and call.results[-1][1] == content and _same(call.results[-1][0], at)):
+        if call and self._ended is None:
             call.results.append((at, content))
-        if final:
-            call.outcome = "returned"
+            if final:
+                call.outcome = "returned"
 
     def tool_cancelled(self, at: int, tool_call_id: str) -> None:
         """Note that a tool call was given up."""
         call = self._calls.get(tool_call_id)
         if call and self._ended is None and call.outcome == "pending":
             call.outcome = "cancelled"
-            call.results.append((at, "CANCELLED"))
+            call.results.append((at, CANCELLED))
 
     def report(
         self,
@@ -170,33 +185,45 @@ class CallState:
             offset_ms: Places a sample, by its speaker and index, in the recording; with `True`, as
                 the end of speech.
         """
-        conversation = self._settled()
         place = _Places(wall, origin, offset_ms)
         now = self._ended[0] if self._ended else now
-        turns = sorted(conversation.turns, key=lambda turn: place.at(turn.role, turn.start))
-        spoken = [turn for turn in turns if turn.pieces]
-        voiced = spoken or [turn for turn in turns if turn.audible and turn.role == "assistant"]
+        turns = sorted(self._settled().turns, key=place.start)
+        spoken = place.turns([turn for turn in turns if heard(turn.pieces)], now)
+        first = [turn.role for turn in spoken]
+        first += [turn.role for turn in turns if turn.audible and turn.role == "assistant"]
+        calls = sorted(self._calls.items(), key=lambda item: item[1].at)
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
             started_at=None if self._started is None else wall(self._started),
             ended_at=wall(self._ended[0]) if self._ended else None,
             ended_reason=self._ended[1] if self._ended else None,
-            agent_spoke_first=voiced[0].role == "assistant" if voiced else None,
-            turns=place.turns(spoken, now),
-            tool_calls=tuple(place.tool_call(key, call) for key, call in self._calls.items()),
+            agent_spoke_first=first[0] == "assistant" if first else None,
+            turns=spoken,
+            tool_calls=tuple(place.tool_call(key, call) for key, call in calls),
         )
 
     def _note(self, at: int, verb: Callable[..., None], *args: Any) -> None:  # noqa: ANN401
-        if self._ended is not None:
-            return
-        insort(self._inbox, (at, verb, args), key=itemgetter(0))
+        if self._ended is None:
+            self._inbox.insert(self._place(at), (at, verb, args))
         if len(self._inbox) > INBOX_LIMIT:
             _, verb, args = self._inbox.pop(0)
             verb(self._conversation, *args)
 
+    def _note_audio(self, at: int, verb: Callable[..., None], seconds: float, *args: int) -> None:
+        """Note audio, in one event with that before it: it comes fifty times a second."""
+        place = self._place(at)
+        if place and self._inbox[place - 1][1] is verb and self._ended is None:
+            since, _, (earlier, *_) = self._inbox[place - 1]
+            self._inbox[place - 1] = since, verb, (earlier + seconds, *args)
+        else:
+            self._note(at, verb, seconds, *args)
+
+    def _place(self, at: int) -> int:
+        return bisect_right(self._inbox, at, key=itemgetter(0))
+
     def _settled(self) -> Conversation:
         """Return the conversation with the whole inbox applied, leaving the real one alone."""
-        conversation = self._conversation.fork(_OPEN_TURNS)
+        conversation = self._conversation.fork()
         for _, verb, args in self._inbox:
             verb(conversation, *args)
         return conversation
@@ -214,40 +241,41 @@ class _Places:
 
     def at(self, speaker: Speaker, edge: Edge, *, end: bool = False) -> int:
         """Return the pipeline time of an edge: where its sample lies, else the clock's."""
-        if edge.index is None or self._offset_ms is None or self._origin is None:
+        if self._origin is None:
             return edge.at
+        if edge.index is None or self._offset_ms is None:
+            return max(self._origin, edge.at)
         return self._origin + 1_000_000 * self._offset_ms(speaker, edge.index, end)
+
+    def start(self, turn: Floor) -> int:
+        """Return where a turn starts."""
+        start = self.at(turn.role, turn.start)
+        return min(start, self.start(turn.answer)) if turn.answer else start
+
+    def end(self, turn: Floor, now: int) -> int:
+        """Return where a turn ends; what goes on does so until now."""
+        if turn.answer:
+            return self.start(turn.answer)
+        return now if turn.end is None else self.at(turn.role, turn.end, end=True)
 
     def ms(self, at: int) -> int | None:
         """Return a pipeline time as milliseconds in the recording."""
         return None if self._origin is None else max(0, round((at - self._origin) / 1_000_000))
 
     def turns(self, turns: list[Floor], now: int) -> tuple[Turn, ...]:
-        """Return turns whose edges never run backwards, for each speaker."""
+        """Return turns, given in the order of their starts; a speaker's end before the next."""
+        spans: list[tuple[int, int]] = []
+        limits: dict[Speaker, int] = {}
+        for turn in reversed(turns):
+            start = self.start(turn)
+            end = self.end(turn, now)
+            spans.append((start, max(start, min(end, limits.get(turn.role, end)))))
+            limits[turn.role] = start
         result: list[Turn] = []
-        until: dict[Speaker, int] = {}
-        answers: int | None = None
-        for turn in turns:
-            start = max(self.at(turn.role, turn.start), until.get(turn.role, 0))
-            end = now if turn.end is None else self.at(turn.role, turn.end, end=True)
-            end = until[turn.role] = max(start, end)
-            asked = answers if turn.role == "assistant" else None
-            answers = end if turn.role == "user" else None
-            result.append(
-                Turn(
-                    role=turn.role,
-                    content=join(turn.pieces),
-                    started_at=self._wall(start),
-                    ended_at=self._wall(end),
-                    start_ms=self.ms(start),
-                    end_ms=self.ms(end),
-                    interrupted=turn.interrupted,
-                    unheard=join(turn.unheard),
-                    user_id=turn.user_id,
-                    language=turn.language,
-                    response_ms=None if asked is None else max(0, (start - asked) // 1_000_000),
-                )
-            )
+        asked: int | None = None
+        for turn, (start, end) in zip(turns, reversed(spans), strict=True):
+            result.append(self._turn(turn, start, end, asked))
+            asked = end if turn.role == "user" else None
         return tuple(result)
 
     def tool_call(self, tool_call_id: str, call: _Call) -> ToolCall:
@@ -260,11 +288,23 @@ class _Places:
             offset_ms=self.ms(call.at),
             results=tuple(
                 ToolResult(content=content, returned_at=self._wall(at), offset_ms=self.ms(at))
-                for at, content in call.results
+                for at, content in sorted(call.results, key=itemgetter(0))
             ),
             outcome=call.outcome,
         )
 
-
-def _same(earlier: int, later: int) -> bool:
-    return later - earlier <= _SAME_RESULT_NS
+    def _turn(self, turn: Floor, start: int, end: int, asked: int | None) -> Turn:
+        waited = None if asked is None or turn.role == "user" else start - asked
+        return Turn(
+            role=turn.role,
+            content=heard(turn.pieces),
+            started_at=self._wall(start),
+            ended_at=self._wall(end),
+            start_ms=self.ms(start),
+            end_ms=self.ms(end),
+            interrupted=turn.interrupted,
+            unheard=unheard(turn.pieces),
+            user_id=turn.user_id,
+            language=turn.language,
+            response_ms=None if waited is None else max(0, round(waited / 1_000_000)),
+        )

@@ -4,15 +4,16 @@ The rules:
 
 1. A turn is one speaker's words until the other's turn. It exists in the result only with words.
 2. A user's turn opens with speech and closes with the pipeline's turn frames where there are any;
-   without them, speech after a finished utterance opens the next.
+   without them, speech after a finished utterance opens the next. A muted user opens none.
 3. A transcription belongs to the user's latest turn whose speech it can be: not to speech that only
-   just began, and not to speech that ended long ago and has its words.
-4. An assistant's turn holds the words that were played. It goes on after a short pause, and not
-   after an interruption or a turn of the user.
-5. An interruption cuts what is being said, and only if something is being said. Of a sentence cut
-   in the middle, the words that fit into the played share of its audio are kept, counted in
-   characters: speech varies in speed within a sentence, so the cut may err by a word.
-6. Edges are of audible speech, so a detector's delay is taken out before they get here.
+   just began, and not to speech that ended long ago and has its words. It may also be what made the
+   pipeline give the user the floor, a moment later.
+4. An assistant's turn holds the words that were played, in the order in which they were made. It
+   goes on after a short pause, and not after an interruption or a turn of the user.
+5. An interruption cuts what is being said, and only if something is being said; so does the end of
+   the call. `Playback` tells which words were heard by then.
+6. Edges are of audible speech, so a detector's delay is taken out before they get here. An edge
+   that was heard in the audio counts before one that was announced.
 
 Pure and in order: `CallState` sorts what comes late. Times are pipeline nanoseconds.
 """
@@ -20,9 +21,13 @@ Pure and in order: `CallState` sorts what comes late. Times are pipeline nanosec
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
+from bisect import insort
 from dataclasses import dataclass, field
+from itertools import takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING
+
+from pipecat_roark.playback import Piece, Playback, Words, heard, unheard
 
 if TYPE_CHECKING:
     from pipecat_roark.timeline import Speaker
@@ -33,9 +38,14 @@ RESUME_NS = 3 * SECOND // 2
 """An assistant that pauses for no longer than this goes on with its turn."""
 LATE_WORDS_NS = 5 * SECOND
 """How long after its speech a transcription may come and still belong to it."""
-FRESH_SPEECH_NS = 6 * SECOND // 10
+FRESH_SPEECH_NS = 3 * SECOND // 10
 """Speech that began this recently cannot have been transcribed yet."""
-_UNPLAYED_LIMIT = 512
+PROMPT_NS = SECOND // 10
+"""Words that make the pipeline give the user the floor come no earlier than this."""
+_OPEN_TURNS = 8
+"""Only the latest turns still change."""
+_RECENT_PIECES = 64
+"""Among so many a word is looked for that was sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +62,6 @@ class Edge:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A piece of text and whether it brings the spaces around it along."""
-
-    text: str
-    spaced: bool = False
-
-
-def join(pieces: list[Words]) -> str:
-    """Join pieces with single spaces, except where they bring their own."""
-    text = ""
-    for piece in pieces:
-        text += piece.text if piece.spaced or not text else f" {piece.text.strip()}"
-    return text.strip()
-
-
 @dataclass(slots=True, eq=False)
 class Floor:
     """A speaker's turn while it can still change."""
@@ -75,29 +69,39 @@ class Floor:
     role: Speaker
     start: Edge
     end: Edge | None = None
-    pieces: list[Words] = field(default_factory=list)
-    unheard: list[Words] = field(default_factory=list)
-    speaking: bool = False
+    pieces: list[Piece] = field(default_factory=list)
     audible: bool = False
-    """Whether `start` was measured in the audio."""
-    began_silently: bool = False
-    """Whether words came first and no speech was announced yet."""
+    """Whether its speech was noticed in the audio, rather than announced."""
+    speaking: bool = False
+    """Of a user: whether speech goes on."""
     open: bool = False
-    closed: bool = False
-    interrupted: bool = False
+    """Of a user: whether the pipeline has given the floor and not taken it back."""
+    closed_at: int | None = None
+    """Of a user: when the pipeline took it back."""
+    said_at: int = 0
+    """Of a user: when the latest words came."""
+    answer: Floor | None = None
+    """Of a user: the turn that answers it, where nothing tells when it was spoken."""
     user_id: str | None = None
     language: str | None = None
+    silent: bool = False
+    """Of an assistant: whether words came first and no speech was announced yet."""
+    interrupted: bool = False
 
     @property
     def last(self) -> Edge:
         """The latest known moment of the turn."""
         return self.end or self.start
 
+    def say(self, piece: Piece) -> None:
+        """Take a piece at its place; one that was sent twice counts once."""
+        if not any(piece.repeats(other) for other in self.pieces[-_RECENT_PIECES:]):
+            insort(self.pieces, piece, key=attrgetter("number"))
 
-@dataclass(slots=True)
-class _Unplayed:
-    words: Words
-    seconds: float
+    def settle(self) -> None:
+        """Keep the text, and no longer where every piece of it came from."""
+        said, unsaid = Words(heard(self.pieces)), Words(unheard(self.pieces))
+        self.pieces = [Piece(said), Piece(unsaid, cut=0)] if self.pieces else []
 
 
 class Conversation:
@@ -109,79 +113,102 @@ class Conversation:
         self._bot: Floor | None = None
         self._speech_announced = False
         self._turns_announced = False
-        self._unplayed: OrderedDict[int, _Unplayed] = OrderedDict()
-        self._synthesized = 0.0
-        self._played_until = 0
+        self._bot_announced = False
+        self._muted = False
+        self._voices: set[str | None] = set()
+        self._played_at: int | None = None
+        self._playback = Playback()
 
-    def fork(self, open_turns: int) -> Conversation:
-        """Return a copy that can go its own way; it shares all but the latest turns."""
-        kept = self.turns[: max(0, len(self.turns) - open_turns)]
-        shared = {id(turn): turn for turn in kept if turn not in (self._user, self._bot)}
-        return copy.deepcopy(self, shared)
+    def fork(self) -> Conversation:
+        """Return a copy that can go its own way; it shares the turns that change no more."""
+        latest = {id(self._user), id(self._bot)}
+        settled = (turn for turn in self.turns[:-_OPEN_TURNS] if id(turn) not in latest)
+        return copy.deepcopy(self, {id(turn): turn for turn in settled})
 
     # The user
 
     def user_started(self, edge: Edge) -> None:
         """Speech of the user became audible at `edge`."""
-        self._speech_announced = True
-        user = self._continued(edge)
-        user.speaking = True
+        if not self._muted:
+            self._speech_announced = True
+            self._continued(edge).speaking = True
 
     def user_stopped(self, edge: Edge) -> None:
         """Speech of the user was audible until `edge`."""
-        if self._user and self._user.speaking:
-            self._user.speaking = False
-            self._user.audible = True
-            self._user.end = edge
+        user = self._user
+        if user and (user.speaking or user.open):
+            user.speaking, user.audible, user.end = False, True, edge
+
+    def user_muted(self) -> None:
+        """The pipeline began to ignore the user."""
+        self._muted = True
+
+    def user_unmuted(self) -> None:
+        """The pipeline listens to the user again."""
+        self._muted = False
 
     def turn_started(self, at: int) -> None:
         """The pipeline gave the floor to the user."""
+        if self._muted:
+            return
         self._speech_announced = self._turns_announced = True
-        self._continued(Edge(at)).open = True
+        before, user = self._user, self._continued(Edge(at))
+        user.open = True
+        if before and before is not user and self._prompted(before, at):
+            user.pieces.append(before.pieces.pop())
+            user.said_at, user.user_id, user.language = at, before.user_id, before.language
 
     def turn_stopped(self, at: int) -> None:
         """The pipeline took the user's turn as finished."""
         user = self._user
         if user and user.open:
-            user.open, user.closed = False, True
+            user.open, user.closed_at = False, at
             if not user.audible:
                 user.end = Edge(at)
 
     def user_said(self, words: Words, at: int, user_id: str | None, language: str | None) -> None:
         """A final transcription came."""
-        if not words.text.strip():
+        if not words.text.strip() or (self._muted and not self._awaits_words(at)):
             return
         user = self._speaker_of(at)
-        user.pieces.append(words)
+        user.pieces.append(Piece(words))
+        user.said_at = at
         user.user_id = user.user_id or user_id
         user.language = user.language or language
+
+    @staticmethod
+    def _prompted(before: Floor, at: int) -> bool:
+        """Whether the latest words are what made the pipeline give the user the floor at `at`."""
+        late = before.closed_at is not None and before.said_at > before.closed_at
+        misplaced = bool(before.answer) or (late and len(before.pieces) > 1)
+        return misplaced and at - before.said_at <= PROMPT_NS
 
     def _continued(self, edge: Edge) -> Floor:
         """Return the user's turn that speech at `edge` belongs to."""
         user = self._user
-        if user is None or user.closed:
+        if user is None or user.closed_at is not None:
             return self._open("user", edge)
-        if user.open or user.speaking:
+        if user.open or (user.speaking and not self._answered(user)):
             return user
-        if user.pieces and (not self._turns_announced or self._answered(user)):
-            return self._open("user", edge)
-        if not user.pieces and edge.at - user.last.at > RESUME_NS:
-            self.turns.remove(user)  # a noise that nobody transcribed
-            return self._open("user", edge)
-        return user
+        expected = self._turns_announced if user.pieces else edge.at - user.last.at <= RESUME_NS
+        return user if expected and not self._answered(user) else self._open("user", edge)
+
+    def _awaits_words(self, at: int) -> bool:
+        """Whether the user's latest turn is still to get words."""
+        user = self._user
+        if user is None or at - user.last.at > LATE_WORDS_NS:
+            return False
+        return user.open or user.speaking or not user.pieces
 
     def _speaker_of(self, at: int) -> Floor:
         """Return the user's turn that a transcription at `at` belongs to."""
-        if not self._speech_announced:
-            return self._unannounced(at)
         user = self._user
-        if user is None:
-            return self._open("user", Edge(at), end=Edge(at))
-        if user.speaking and not user.pieces and at - user.start.at <= FRESH_SPEECH_NS:
-            earlier = [turn for turn in self.turns if turn.role == "user" and turn is not user]
-            if earlier and at - earlier[-1].last.at <= LATE_WORDS_NS:
-                return earlier[-1]
-        if user.speaking or user.open or at - user.last.at <= LATE_WORDS_NS or not user.pieces:
+        if user is None or not self._speech_announced:
+            return self._unannounced(at)
+        if before := self._waits_before(user, at):
+            return before
+        goes_on = user.open or (user.speaking and user.closed_at is None)
+        if goes_on or not user.pieces or at - user.last.at <= LATE_WORDS_NS:
             return user
         return self._open("user", Edge(at), end=Edge(at))
 
@@ -189,47 +216,58 @@ class Conversation:
         """Place words of a user whose speech no frame announces.
 
         Such a pipeline answers before the words are there: while the assistant speaks, they belong
-        before its turn.
+        before its turn, unless a turn of the user stands there.
         """
         user, bot = self._user, self._bot
         if user and not self._answered(user) and at - user.last.at <= LATE_WORDS_NS:
             user.end = Edge(at)
             return user
-        if (
-            bot
-            and bot.speaking
-            and bot is not self.turns[0]
-            and at - bot.start.at <= LATE_WORDS_NS
-            and self.turns[self.turns.index(bot) - 1].role == "assistant"
-        ):
-            before = Floor("user", start=bot.start, end=bot.start)
-            self.turns.insert(self.turns.index(bot), before)
-            self._user = before
-            return before
-        return self._open("user", Edge(at), end=Edge(at))
+        begun = bot and self._voices and not bot.interrupted and at - bot.start.at <= LATE_WORDS_NS
+        if user and begun and user.answer is bot:
+            return user
+        turn = self._open("user", Edge(at), end=Edge(at))
+        if bot and begun:
+            place = self.turns.index(bot)
+            if place == 0 or self.turns[place - 1].role == "assistant":
+                turn.answer = bot
+                self.turns.insert(place, self.turns.pop())
+        return turn
+
+    def _waits_before(self, user: Floor, at: int) -> Floor | None:
+        """Return the turn before, if words that come now are its own: the speech is too fresh."""
+        speaks = (user.open or user.speaking) and not user.pieces
+        if not speaks or at - user.start.at > FRESH_SPEECH_NS:
+            return None
+        recent = (turn for turn in reversed(self.turns[-_OPEN_TURNS:]) if turn is not user)
+        before = next((turn for turn in recent if turn.role == "user"), None)
+        if before is None or at - before.last.at > LATE_WORDS_NS:
+            return None
+        # It waits for words, or for more of them as long as it has no answer.
+        waits = not before.pieces or (user.speaking and not self._answered(before))
+        return before if waits else None
 
     def _answered(self, user: Floor) -> bool:
         """Whether the assistant took the floor after this turn of the user."""
-        return self._bot is not None and self.turns.index(self._bot) > self.turns.index(user)
+        return self._bot in self._after(user)
 
     # The assistant
 
-    def bot_started(self, at: int) -> None:
-        """The assistant's speech was announced."""
-        bot = self._bot
-        if bot and bot.speaking:
+    def bot_started(self, at: int, voice: str | None = None) -> None:
+        """The assistant's speech was announced; several voices may speak at once."""
+        self._bot_announced = True
+        bot, speaks = self._bot, bool(self._voices)
+        self._voices.add(voice)
+        if speaks and bot and not bot.interrupted:
             return
-        if bot and self._goes_on(bot, at):
-            if bot.began_silently:
-                bot.start, bot.end, bot.began_silently = Edge(at), None, False
-        else:
-            bot = self._open("assistant", Edge(at))
-        bot.speaking = True
-        self._played_until = at
+        self._played_at = None
+        if not (bot and self._goes_on(bot, at)):
+            self._open("assistant", Edge(at))
+        elif bot.silent:
+            bot.start, bot.end, bot.silent = Edge(at), None, False
 
     def bot_onset(self, edge: Edge) -> None:
         """The first audible sample of the assistant's speech is at `edge`."""
-        if self._bot and self._bot.speaking and not self._bot.audible:
+        if self._bot and self._voices and not self._bot.audible:
             self._bot.start, self._bot.audible = edge, True
 
     def bot_offset(self, edge: Edge) -> None:
@@ -237,79 +275,104 @@ class Conversation:
         if self._bot:
             self._bot.end = edge
 
-    def bot_stopped(self, at: int) -> None:
+    def bot_stopped(self, at: int, voice: str | None = None) -> None:
         """The end of the assistant's speech was announced."""
-        if self._bot and self._bot.speaking:
-            self._bot.speaking = False
-            if not self._bot.audible or self._bot.end is None:
-                self._bot.end = Edge(at)
+        if voice not in self._voices:
+            return
+        self._voices.remove(voice)
+        if self._bot and (self._bot.end is None or not self._bot.audible):
+            self._bot.end = Edge(self._played_at or at)
+
+    def bot_opened(self) -> None:
+        """The speech service began an utterance."""
+        self._playback.opened()
+
+    def bot_closed(self) -> None:
+        """The speech service made all of an utterance."""
+        self._playback.closed()
 
     def bot_synthesized(self, seconds: float) -> None:
-        """Audio of this length was made for the text that follows."""
-        self._synthesized += seconds
+        """Audio was made."""
+        self._playback.synthesized(seconds)
+
+    def bot_played(self, seconds: float, at: int) -> None:
+        """Audio was played, until `at`."""
+        if self._voices:
+            self._playback.played(seconds)
+            self._played_at = at
+
+    def bot_announced(self, text: str) -> None:
+        """Text is about to be made into speech."""
+        self._playback.announced(text)
 
     def bot_generated(self, key: int, words: Words) -> None:
         """Text was made into speech; it has not been played yet."""
-        self._unplayed[key] = _Unplayed(words, self._synthesized)
-        self._synthesized = 0.0
-        if len(self._unplayed) > _UNPLAYED_LIMIT:
-            self._unplayed.popitem(last=False)
+        self._playback.generated(key, words)
 
     def bot_said(self, key: int, words: Words, at: int) -> None:
-        """Text was played."""
-        self._unplayed.pop(key, None)
-        self._played_until = at
-        if not words.text.strip():
+        """Text left the output."""
+        piece = self._playback.released(key, words)
+        if piece is None or not words.text.strip():
             return
         bot = self._bot
-        if not (bot and (bot.speaking or self._goes_on(bot, at))):
+        if not (bot and (self._voices or self._goes_on(bot, at))):
             bot = self._open("assistant", Edge(at))
-            bot.began_silently = True
-        if bot.began_silently:
+            bot.silent = True
+        if bot.silent:
             bot.end = Edge(at)
-        bot.pieces.append(words)
+        bot.say(piece)
 
     def interrupted(self, at: int) -> None:
         """Everything that waits to be played was dropped."""
-        unplayed = [*self._unplayed.values()]
-        self._unplayed.clear()
-        self._synthesized = 0.0
-        bot = self._bot
-        if not (bot and bot.speaking):
-            return
-        bot.interrupted = True
-        if not bot.audible:
-            bot.end = Edge(at)
-        if unplayed:
-            heard, rest = _cut(unplayed[0], (at - self._played_until) / SECOND)
-            bot.pieces += heard
-            bot.unheard += [*rest, *(item.words for item in unplayed[1:])]
+        if self._stop(at) and self._bot:
+            self._bot.interrupted = True
+
+    def ended(self, at: int) -> None:
+        """The call is over, and whatever is being said stops short."""
+        self._stop(at)
+
+    def _stop(self, at: int) -> bool:
+        """Cut what the assistant is saying; return whether it is saying something."""
+        # Pipecat interrupts nothing but the output's default destination.
+        speaks = None in self._voices
+        dropped = self._playback.stop(at, keep=speaks)
+        if speaks and self._bot:
+            for piece in dropped:
+                self._bot.say(piece)
+        return speaks
 
     def _goes_on(self, bot: Floor, at: int) -> bool:
         """Whether speech at `at` belongs to the turn that the assistant already has."""
-        if bot.interrupted or at - bot.last.at > RESUME_NS:
+        paused = self._bot_announced and not bot.silent and at - bot.last.at > RESUME_NS
+        if bot.interrupted or paused:
             return False
-        after = self.turns[self.turns.index(bot) + 1 :]
-        return not any(turn.role == "user" and (turn.pieces or turn.open) for turn in after)
+        users = [turn for turn in self._after(bot) if turn.role == "user"]
+        return not any(t.pieces or t.open or t.closed_at is not None for t in users)
+
+    # Turns
+
+    def _after(self, turn: Floor) -> list[Floor]:
+        return [*takewhile(lambda other: other is not turn, reversed(self.turns))]
 
     def _open(self, role: Speaker, edge: Edge, end: Edge | None = None) -> Floor:
+        """Give the floor to a speaker; speech whose end nobody told of is over by now."""
+        for before in (self._user, None if self._voices else self._bot):
+            if before and before.end is None:
+                before.end = Edge(edge.at)
         turn = Floor(role, start=edge, end=end)
+        recent = self.turns[-_OPEN_TURNS:]
+        self.turns[-_OPEN_TURNS:] = [t for t in recent if not self._is_noise(t, edge.at)]
         self.turns.append(turn)
+        for past in self.turns[-_OPEN_TURNS - 1 : -_OPEN_TURNS]:
+            past.settle()
         if role == "user":
             self._user = turn
         else:
             self._bot = turn
         return turn
 
-
-def _cut(item: _Unplayed, played: float) -> tuple[list[Words], list[Words]]:
-    """Split text at the share of its audio that was played, between words."""
-    text = item.words.text
-    budget = len(text) * min(1.0, max(0.0, played) / item.seconds) if item.seconds else 0.0
-    cut = 0
-    for position, letter in enumerate(f"{text} "):
-        if letter.isspace() and position <= budget:
-            cut = position
-    parts = text[:cut], text[cut:]
-    heard, rest = ([Words(part, item.words.spaced)] if part.strip() else [] for part in parts)
-    return heard, rest
+    def _is_noise(self, turn: Floor, now: int) -> bool:
+        """Whether this was a sound of the user that nobody is going to transcribe any more."""
+        if turn.role == "assistant" or turn is self._user or turn.pieces:
+            return False
+        return now - turn.last.at > LATE_WORDS_NS

@@ -7,9 +7,12 @@ pipeline ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from loguru import logger
+from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -20,32 +23,68 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
     StopFrame,
+    UserAudioRawFrame,
 )
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark.conversation import Edge
 from pipecat_roark.delivery import CHUNK_BYTES
 from pipecat_roark.guard import Guard
 from pipecat_roark.timeline import Timeline
+from pipecat_roark.utterance import Utterance
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from pipecat.processors.frame_processor import (
-        FrameDirection,
-        FrameProcessor,
-        FrameProcessorSetup,
-    )
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
-    from pipecat_roark.timeline import Samples, Speaker
+    from pipecat_roark.conversation import Edge
+    from pipecat_roark.timeline import Frames, Speaker
+
+    _Arrival = tuple[InputAudioRawFrame | OutputAudioRawFrame, int]
 
 CHANNELS = 2
 """Left is the user, right is the assistant."""
-AUDIBLE = 100
-"""Amplitude from which a 16-bit sample counts as heard: -50 dB of full scale."""
+LAY_NS = 500_000_000
+"""How long frames wait to be laid together: most of what a short frame costs is the handling."""
 _CHUNK_FRAMES = CHUNK_BYTES // (2 * CHANNELS)
 _SECOND_NS = 1_000_000_000
+_AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
+# Pipelines can start and stop their recorders by frames on the newer Pipecats.
+_STARTS = getattr(pipecat_frames, "AudioBufferStartRecordingFrame", ())
+_STOPS = getattr(pipecat_frames, "AudioBufferStopRecordingFrame", ())
+_ENDS = (EndFrame, CancelFrame, StopFrame)
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """Frames of one speaker that wait to be laid."""
+
+    speaker: Speaker
+    arrivals: list[_Arrival] = field(default_factory=list)
+    lay_by: int = 0
+
+
+class _Source(NamedTuple):
+    """What frames have in common that can be laid together."""
+
+    transport_source: str | None
+    transport_destination: str | None
+    user_id: str | None
+    rate: int
+    channels: int
+    kind: type
+
+    @property
+    def line(self) -> tuple[str | None, str | None, str | None]:
+        """What may sound at the same time as others of its kind."""
+        return self.transport_source, self.transport_destination, self.user_id
+
+    @property
+    def usable(self) -> bool:
+        """Whether its frames hold audio."""
+        return self.rate > 0 and self.channels > 0 and issubclass(self.kind, (bytes, bytearray))
 
 
 class StereoRecorder(AudioBufferProcessor):
@@ -53,7 +92,8 @@ class StereoRecorder(AudioBufferProcessor):
 
     It is an `AudioBufferProcessor` by type, placement, properties and the events `on_audio_data`,
     `on_track_audio_data`, `on_recording_started` and `on_recording_stopped` (the latter two where
-    Pipecat has them). Unlike the stock one it records from the first frame on.
+    Pipecat has them). Unlike the stock one it records from the first frame on; a pause between
+    `stop_recording` and `start_recording` is silence.
 
     Args:
         on_chunk: Takes the next stretch of the recording, interleaved.
@@ -85,10 +125,14 @@ class StereoRecorder(AudioBufferProcessor):
         self._on_setup = on_setup
         self._on_cleanup = on_cleanup
         self._guard = Guard("recorder")
+        self._now: Callable[[], int] = int
         self._timeline: Timeline | None = None
         self._armed = True
-        self._bot_speaks = False
-        self._bot_heard: Edge | None = None
+        self._user = _Inbox("user")
+        self._assistant = _Inbox("assistant")
+        self._inboxes: dict[type, _Inbox] = {}
+        self._utterances: dict[str | None, Utterance] = {}
+        self._told_unusable = False
 
     @property
     def origin_ns(self) -> int | None:
@@ -97,32 +141,35 @@ class StereoRecorder(AudioBufferProcessor):
 
     @property
     def offset_ms(self) -> Callable[[Speaker, int, bool], int] | None:
-        """Places a received sample in the recording; None before the start."""
+        """Places a received sample in the recording; None while nothing was recorded."""
         return self._timeline.offset_ms if self._timeline else None
 
     def user_onset(self, secs: float) -> int | None:
         """Return the sample at which the user's speech began that was heard for `secs` by now."""
         if self._timeline is None:
             return None
-        return self._timeline.tracks["user"].onset(round(secs * self._timeline.rate))
+        return self._timeline.track("user").onset(round(secs * self._timeline.rate))
 
     def user_offset(self, secs: float) -> int | None:
         """Return the sample at which the user's speech ended, `secs` of silence ago."""
         if self._timeline is None:
             return None
-        return self._timeline.tracks["user"].received - round(secs * self._timeline.rate)
+        return self._timeline.track("user").offset(round(secs * self._timeline.rate))
 
     def has_audio(self) -> bool:
         """Return whether there is audio that no event has handed out yet."""
+        self._lay_all()
         return self._timeline is not None and self._timeline.waiting
 
     def merge_audio_buffers(self) -> bytes:
         """Return the audio that is laid and not handed out yet, interleaved."""
+        self._lay_all()
         return b"" if self._timeline is None else _interleave(*self._timeline.peek())
 
     async def start_recording(self) -> None:
         """Record again after `stop_recording`; what was recorded stays."""
         if not self._armed:
+            self._lay_all()
             self._armed = True
             await self._call_event_handler("on_recording_started")
 
@@ -130,25 +177,32 @@ class StereoRecorder(AudioBufferProcessor):
         """Hand out what is left, and ignore audio until `start_recording`."""
         if not self._armed:
             return
+        self._lay_all()
         self._armed = False
-        if self._timeline is not None:
-            self._hush(self.get_clock().get_time())
-            if self._timeline.waiting:
-                await self._hand_out(*self._timeline.take_rest())
+        for destination in [*self._utterances]:
+            self._hush(destination, self._now())
+        if self._timeline is not None and self._timeline.waiting:
+            await self._hand_out(*self._timeline.take_rest())
         await self._call_event_handler("on_recording_stopped")
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as Pipecat's own
         """Prepare for a pipeline."""
         await super().setup(setup)
+        self._now = setup.clock.get_time
         with self._guard:
             self._on_setup(setup)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Record a frame and pass it on."""
         # Past the stock recorder, whose own layout is what this one replaces.
-        await super(AudioBufferProcessor, self).process_frame(frame, direction)
-        with self._guard:
-            await self._see(frame)
+        await FrameProcessor.process_frame(self, frame, direction)
+        now = self._now()
+        inbox = self._inboxes.get(type(frame))
+        if inbox is not None and now < inbox.lay_by:
+            inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox takes audio
+        else:
+            with self._guard:
+                await self._see(frame, now)
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -157,93 +211,145 @@ class StereoRecorder(AudioBufferProcessor):
         with self._guard:
             await self._on_cleanup()
 
-    async def _see(self, frame: Frame) -> None:
-        now = self.get_clock().get_time()
-        if isinstance(frame, InputAudioRawFrame):
-            await self._record("user", frame, now)
-        elif isinstance(frame, OutputAudioRawFrame):
-            await self._record("assistant", frame, now)
-        else:
-            if isinstance(frame, StartFrame):
-                self._start(frame)
-            elif isinstance(frame, BotStartedSpeakingFrame):
-                self._bot_speaks, self._bot_heard = True, None
-            elif isinstance(frame, BotStoppedSpeakingFrame):
-                self._hush(now)
-            elif isinstance(frame, (EndFrame, CancelFrame, StopFrame)):
-                await self.stop_recording()
-            self._on_frame(frame, now)
+    async def _see(self, frame: Frame, now: int) -> None:
+        if isinstance(frame, _AUDIO):
+            await self._record(frame, now)
+            return
+        self._lay_all()
+        if isinstance(frame, StartFrame):
+            await self._start(frame)
+        elif isinstance(frame, BotStartedSpeakingFrame):
+            self._utterances[frame.transport_destination] = Utterance(self._sample_rate)
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self._hush(frame.transport_destination, now)
+        elif isinstance(frame, _STARTS):
+            await self.start_recording()
+        elif isinstance(frame, (_STOPS, *_ENDS)):
+            await self.stop_recording()
+        self._on_frame(frame, now)
 
-    def _start(self, frame: StartFrame) -> None:
+    async def _start(self, frame: StartFrame) -> None:
         self.in_pipeline = True
-        self.after_output = _follows_output(self)
+        self.after_output = follows_output(self)
         if not self._sample_rate:  # set with the processor from 1.8.0 on
             self._sample_rate = frame.audio_out_sample_rate
-        self._timeline = Timeline(self._sample_rate)
+        if self._armed:
+            await self._call_event_handler("on_recording_started")
 
-    async def _record(
-        self, speaker: Speaker, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int
-    ) -> None:
-        timeline = self._timeline
-        if timeline is None or not self._armed:
-            return
-        samples = _mono(frame.audio, frame.num_channels)
-        if not len(samples):
-            return
-        speaks = speaker == "assistant" and self._bot_speaks
-        begins = speaks and self._bot_heard is None
-        if speaks:
-            self._note_audible(timeline, samples, frame.sample_rate, now)
-        timeline.add(speaker, samples, frame.sample_rate, now, begins=begins)
-        while chunk := timeline.take_settled(_CHUNK_FRAMES, now):
-            await self._hand_out(*chunk)
+    async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
+        """Take a frame, and then do one piece of work, so that none holds up the event loop."""
+        inbox = self._user if isinstance(frame, InputAudioRawFrame) else self._assistant
+        self._inboxes[type(frame)] = inbox
+        inbox.arrivals.append((frame, now))
+        if self._armed and self._timeline is not None:
+            waiting = (box.arrivals[0] for box in (self._user, self._assistant) if box.arrivals)
+            oldest = min(arrival for _, arrival in waiting)
+            chunk = self._timeline.take_settled(_CHUNK_FRAMES, oldest)
+            if chunk is not None:
+                await self._hand_out(*chunk)
+                return
+            inbox.lay_by = now + LAY_NS
+        self._lay(inbox)
 
-    def _note_audible(self, timeline: Timeline, samples: Samples, rate: int, now: int) -> None:
-        """Note where the assistant can be heard in a frame that is about to be laid."""
-        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) >= AUDIBLE)
-        if not len(loud):
+    def _lay_all(self) -> None:
+        self._lay(self._user)
+        self._lay(self._assistant)
+
+    def _lay(self, inbox: _Inbox) -> None:
+        arrivals, inbox.arrivals = inbox.arrivals, []
+        if self._armed:
+            for source, frames in _runs(arrivals):
+                if source.usable:
+                    self._lay_run(inbox.speaker, source, frames)
+                else:
+                    self._skip(source)
+
+    def _lay_run(self, speaker: Speaker, source: _Source, frames: Frames) -> None:
+        """Lay consecutive frames of one source."""
+        rate, channels = source.rate, source.channels
+        if channels > 1 or any(size % 2 or not size for size in {len(pcm) for pcm, _ in frames}):
+            frames = [(mono, at) for pcm, at in frames if (mono := _mono(pcm, channels))]
+        if not frames:
             return
-        received = timeline.tracks["assistant"].received
-        first, last = (
-            Edge(
-                at=now - (len(samples) - place) * _SECOND_NS // rate,
-                index=received + round(place * timeline.rate / rate),
+        if self._timeline is None:
+            pcm, at = frames[0]
+            self._timeline = Timeline(self._sample_rate, at - len(pcm) // 2 * _SECOND_NS // rate)
+        if speaker == "user":
+            self._timeline.add(speaker, frames, rate, line=source.line)
+            return
+        utterance = self._utterances.get(source.transport_destination)
+        # Without an output transport nothing paces the assistant: its audio begins when it comes.
+        begins = not self.after_output or (utterance is not None and not utterance.begun)
+        index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
+        sound = utterance.add(frames, rate, index) if utterance is not None else None
+        if sound is not None:
+            self._on_bot_audible(sound.arrival, sound.edge, "from")
+
+    def _skip(self, source: _Source) -> None:
+        if not self._told_unusable:
+            self._told_unusable = True
+            logger.warning(
+                f"Roark: audio of {source.rate} Hz and {source.channels} channels in "
+                f"{source.kind.__name__} can't be recorded; such frames are left out."
             )
-            for place in (int(loud[0]), int(loud[-1]) + 1)
-        )
-        if self._bot_heard is None:
-            self._on_bot_audible(now, first, "from")
-        self._bot_heard = last
 
-    def _hush(self, now: int) -> None:
-        if self._bot_heard is not None:
-            self._on_bot_audible(now, self._bot_heard, "until")
-        self._bot_speaks, self._bot_heard = False, None
+    def _hush(self, destination: str | None, now: int) -> None:
+        utterance = self._utterances.pop(destination, None)
+        end = utterance.end() if utterance is not None else None
+        if end is not None:
+            self._on_bot_audible(now, end, "until")
 
-    async def _hand_out(self, user: Samples, bot: Samples) -> None:
-        stereo = _interleave(user, bot)
+    async def _hand_out(self, user: bytes, assistant: bytes) -> None:
+        stereo = _interleave(user, assistant)
         self._on_chunk(stereo)
-        await self._call_event_handler("on_audio_data", stereo, self._sample_rate, CHANNELS)
-        tracks = (track.astype("<i2", copy=False).tobytes() for track in (user, bot))
-        await self._call_event_handler("on_track_audio_data", *tracks, self._sample_rate, CHANNELS)
+        form = self._sample_rate, CHANNELS
+        await self._call_event_handler("on_audio_data", stereo, *form)
+        await self._call_event_handler("on_track_audio_data", user, assistant, *form)
 
 
-def _mono(audio: bytes, channels: int) -> Samples:
-    """Return whole sample frames as mono; a torn one at the end can't be used."""
-    whole = len(audio) - len(audio) % (2 * channels)
-    samples = np.frombuffer(audio[:whole], "<i2").astype(np.int16, copy=False)
-    if channels == 1:
-        return samples
-    mono: Samples = samples.reshape(-1, channels).mean(axis=1).astype(np.int16)
-    return mono
-
-
-def _interleave(left: Samples, right: Samples) -> bytes:
-    return np.column_stack((left, right)).astype("<i2", copy=False).tobytes()
-
-
-def _follows_output(processor: FrameProcessor) -> bool:
+def follows_output(processor: FrameProcessor) -> bool:
+    """Return whether an output transport stands before a processor in its pipeline."""
     before = processor.previous
     while before is not None and not isinstance(before, BaseOutputTransport):
         before = before.previous
     return before is not None
+
+
+def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[_Source, Frames]]:
+    """Yield consecutive frames that can be laid together. Runs once a frame, so it calls nothing."""
+    common: tuple[object, ...] = ()
+    frames: list[tuple[bytes, int]] = []
+    for frame, at in arrivals:
+        own = (
+            frame.transport_source,
+            frame.transport_destination,
+            frame.user_id if isinstance(frame, UserAudioRawFrame) else None,
+            frame.sample_rate,
+            frame.num_channels,
+            type(frame.audio),
+        )
+        if own != common:
+            if frames:
+                yield _Source._make(common), frames
+            common, frames = own, []
+        frames.append((frame.audio, at))
+    if frames:
+        yield _Source._make(common), frames
+
+
+def _mono(audio: bytes, channels: int) -> bytes:
+    """Return whole sample frames as mono; a torn one at the end can't be used."""
+    whole = audio[: len(audio) - len(audio) % (2 * channels)]
+    if channels == 1:
+        return whole
+    mixed = np.frombuffer(whole, "<i2").reshape(-1, channels).mean(axis=1)
+    mono: bytes = mixed.astype("<i2").tobytes()
+    return mono
+
+
+def _interleave(left: bytes, right: bytes) -> bytes:
+    """Return stereo: words of 32 bits, little-endian, with the left sample in the lower half."""
+    words = np.frombuffer(right, "<u2").astype("<u4")
+    words <<= 16
+    words |= np.frombuffer(left, "<u2")
+    return words.tobytes()

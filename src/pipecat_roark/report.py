@@ -17,7 +17,8 @@ class Turn:
 
     Attributes:
         role: Who spoke.
-        content: The words said; of the assistant, only those that were played.
+        content: The words said; of the assistant, only those that were played. Of a text that was
+            cut in the middle, these are estimated by the share of its audio that was played.
         started_at: Onset of audible speech, UTC.
         ended_at: Its offset, UTC; never before `started_at`.
         start_ms: The onset in the recording, in milliseconds; None without a recording.

@@ -10,6 +10,8 @@ The rules:
    gap is what remains of the delay after the frames that follow have been seen.
 4. Audio that arrives faster than real time runs ahead of the clock and is kept whole.
 5. What was taken from the front is never changed afterwards.
+6. Lines of a speaker that may sound at once, such as two destinations of a transport, are tracks of
+   their own until they are taken, and mixed then.
 
 Pure: no I/O, and time comes in as a value. Positions are samples on the timeline; an *index* counts
 the samples that a track received, whatever silence was laid between them. A speaker's edge is noted
@@ -22,17 +24,20 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import soxr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Samples = NDArray[np.int16]
+    Frames = Sequence[tuple[bytes, int]]
+    """Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
 
 Speaker = Literal["user", "assistant"]
 
@@ -46,8 +51,11 @@ HOLD_SECS = 2.0
 """The longest stall that is mended; after it, a track without frames counts as silent."""
 AHEAD_SECS = 0.1
 """A burst that overtakes the clock by this much caught up with nothing: its sender isn't paced."""
+NEAR_SECS = 0.03
+"""How far off the place may be at which a detector hears speech begin or end."""
 _JITTER_RELEASE = 0.01
 """Seconds per second by which the memory of the least delay fades."""
+_SECOND_NS = 1_000_000_000
 
 
 class _Stretch:
@@ -61,16 +69,18 @@ class _Stretch:
         self._stream = (
             None
             if source_rate == rate
-            else soxr.ResampleStream(source_rate, rate, 1, dtype="int16", quality="HQ")
+            else soxr.ResampleStream(source_rate, rate, 1, dtype="int16", quality="VHQ")
         )
 
-    def push(self, samples: Samples, *, last: bool = False) -> bytes:
-        """Convert the next samples; with `last`, also those that the filter held back."""
-        self._received += len(samples)
+    def push(self, pcm: bytes, *, last: bool = False) -> bytes:
+        """Convert what comes next; with `last`, also what the filter held back."""
+        self._received += len(pcm) // 2
         if self._stream is not None:
+            samples = np.frombuffer(pcm, "<i2").astype(np.int16, copy=False)
             samples = self._stream.resample_chunk(samples, last=last)
-        self._laid += len(samples)
-        return samples.astype("<i2", copy=False).tobytes()
+            pcm = samples.astype("<i2", copy=False).tobytes()
+        self._laid += len(pcm) // 2
+        return pcm
 
     @property
     def held_back(self) -> float:
@@ -88,7 +98,7 @@ class _Segment:
     anchored: bool
     """Whether its first frame came on time, whatever the later ones seem to say."""
     least_lag: float
-    frames: list[tuple[Samples, int]] = field(default_factory=list)
+    audio: list[tuple[bytes, int]] = field(default_factory=list)
 
     @property
     def lag(self) -> float:
@@ -96,21 +106,27 @@ class _Segment:
 
 
 class Track:
-    """One speaker's audio on the timeline.
+    """One line of audio on the timeline.
 
     Args:
         rate: Sample rate of the track in Hz.
+        origin_ns: Clock time of position 0 in nanoseconds.
+        taken: Position up to which the tracks beside it were taken.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, origin_ns: int, *, taken: int = 0) -> None:
         self._rate = rate
-        self.taken = 0
+        self._near = round(NEAR_SECS * rate)
+        self._origin_ns = origin_ns
+        self.taken = taken
         """Position up to which the track was taken."""
-        self._pcm = bytearray()
+        self.laid = taken
+        """Position up to which the track is laid."""
+        self._pcm: deque[bytes] = deque()
         self._stretch: _Stretch | None = None
-        self._end = 0.0
+        self._end = float(taken)
         self._received = 0.0
-        self._arrival: float | None = None
+        self._arrival = float("-inf")
         self._baseline = 0.0
         self._segments: deque[_Segment] = deque()
         self._gap_index = array("q")
@@ -122,65 +138,57 @@ class Track:
         return round(self._received)
 
     @property
-    def laid(self) -> int:
-        """Position up to which the track is laid."""
-        return self.taken + len(self._pcm) // 2
-
-    @property
     def waiting(self) -> bool:
         """Whether audio was added that was not taken."""
-        return bool(self._pcm or self._segments or self._stretch)
+        held_back = self._stretch.held_back if self._stretch else 0.0
+        return self.laid > self.taken or bool(self._segments) or held_back >= 1
 
-    def peek(self) -> Samples:
+    def peek(self) -> bytes:
         """Return what is laid and not taken."""
-        return np.frombuffer(bytes(self._pcm), "<i2").astype(np.int16, copy=False)
+        return b"".join(self._pcm)
 
-    def add(self, samples: Samples, rate: int, now: float, *, begins: bool = False) -> None:
-        """Take the next frame.
+    def add(self, frames: Frames, rate: int, *, begins: bool = False) -> None:
+        """Take the next frames.
 
         Args:
-            samples: Mono samples.
+            frames: Their samples and arrivals; a frame's audio ends when it arrives.
             rate: Their sample rate in Hz.
-            now: Position of the clock at the frame's arrival, which is where its audio ends.
             begins: Whether an utterance is known to begin here, so that what comes before is a gap.
         """
-        length = len(samples) * self._rate / rate
-        lag = now - length - self._end
-        late = self._arrival is None or (
-            now - self._arrival - length > PAUSE_SECS * self._rate
-            and lag - self._baseline > GAP_SECS * self._rate
-        )
-        if late:
-            self._segments.append(_Segment(self.received, now, lag, begins, lag))
-        if self._segments:
-            segment = self._segments[-1]
-            segment.frames.append((samples, rate))
-            segment.least_lag = min(segment.least_lag, lag)
-            segment.anchored |= lag < self._baseline - AHEAD_SECS * self._rate
-        else:
-            self._baseline = min(lag, self._baseline + _JITTER_RELEASE * length)
-            self._lay(samples, rate)
-        self._end += length
-        self._received += length
-        self._arrival = now
-        self._settle(now)
+        if not (begins or self._segments):
+            # Frames that are on time at their end are one long frame: no gap is left between them.
+            pcm, at = b"".join([pcm for pcm, _ in frames]), frames[-1][1]
+            lag = self._since(at) - self._length(pcm, rate) - self._end
+            if -AHEAD_SECS < (lag - self._baseline) / self._rate <= GAP_SECS:
+                self._add(pcm, at, rate)
+                return
+        for pcm, at in frames:
+            self._add(pcm, at, rate, begins=begins)
+            begins = False
 
-    def settled(self, now: float) -> int:
+    def settled(self, now_ns: int) -> int:
         """Return the position up to which nothing will change any more."""
+        now = self._since(now_ns)
         self._settle(now)
         if self._segments:
             return self.laid
         return max(self.laid, int(now - HOLD_SECS * self._rate))
 
-    def take(self, count: int) -> Samples:
+    def take(self, count: int) -> bytes:
         """Remove `count` samples from the front, with silence where there are none."""
-        if count > len(self._pcm) // 2:
+        if self.laid < self.taken + count:
             self._finish_stretch()
-        self._lay_silence(count - len(self._pcm) // 2)
-        front = np.frombuffer(bytes(self._pcm[: 2 * count]), "<i2").astype(np.int16, copy=False)
-        del self._pcm[: 2 * count]
+            self._lay_silence(self.taken + count - self.laid)
         self.taken += count
-        return front
+        front, missing = [], 2 * count
+        while missing:
+            pcm = self._pcm.popleft()
+            if len(pcm) > missing:
+                self._pcm.appendleft(pcm[missing:])
+                pcm = pcm[:missing]
+            front.append(pcm)
+            missing -= len(pcm)
+        return b"".join(front)
 
     def finish(self) -> None:
         """Give the verdict on every pause and lay what the resampler holds back."""
@@ -189,20 +197,17 @@ class Track:
         self._finish_stretch()
 
     def onset(self, back: int) -> int:
-        """Return the index at which speech began, heard through the last `back` samples.
+        """Return the index at which speech began, `back` samples ago.
 
-        A detector that sees frames only cannot see a pause between them: where a pause that is
-        longer than `back` lies inside, the speech began after it.
+        A detector can be a frame early, so a place just before a pause means the one behind it.
         """
         index = self.received - back
-        total = self._gap_total[-1] if self._gap_total else 0
-        previous = self._gap_total[-2] if len(self._gap_total) > 1 else 0
-        pauses = [(self._gap_index[-1], total - previous)] if self._gap_index else []
-        pauses += [(segment.index, silence) for segment, silence in self._verdicts()]
-        for start, silence in pauses:
-            if index < start and silence > back:
-                index = start
-        return index
+        return next((start for start in self._pauses() if 0 <= start - index <= self._near), index)
+
+    def offset(self, back: int) -> int:
+        """Return the index at which speech ended, `back` samples ago: not just after a pause."""
+        index = self.received - back
+        return next((start for start in self._pauses() if 0 <= index - start <= self._near), index)
 
     def position(self, index: int, *, end: bool = False) -> int:
         """Return where on the timeline a sample lies.
@@ -218,6 +223,38 @@ class Track:
             if segment.index < index or (segment.index == index and not end):
                 silence += pending
         return max(0, index + silence)
+
+    def _pauses(self) -> list[int]:
+        """Return where the latest pauses are, whatever the verdict on them."""
+        return [*self._gap_index[-4:], *(segment.index for segment in self._segments)]
+
+    def _since(self, at: int) -> float:
+        return (at - self._origin_ns) * self._rate / _SECOND_NS
+
+    def _length(self, pcm: bytes, rate: int) -> float:
+        return len(pcm) // 2 * self._rate / rate
+
+    def _add(self, pcm: bytes, at: int, rate: int, *, begins: bool = False) -> None:
+        now, length = self._since(at), self._length(pcm, rate)
+        lag = now - length - self._end
+        late = (
+            now - length - self._arrival > PAUSE_SECS * self._rate
+            and lag - self._baseline > GAP_SECS * self._rate
+        )
+        if late:
+            self._segments.append(_Segment(self.received, now, lag, begins, lag))
+        if self._segments:
+            segment = self._segments[-1]
+            segment.audio.append((pcm, rate))
+            segment.least_lag = min(segment.least_lag, lag)
+            segment.anchored |= lag < self._baseline - AHEAD_SECS * self._rate
+        else:
+            self._baseline = min(lag, self._baseline + _JITTER_RELEASE * length)
+            self._lay(pcm, rate)
+        self._end += length
+        self._received += length
+        self._arrival = now
+        self._settle(now)
 
     def _settle(self, now: float) -> None:
         while self._segments and now - self._segments[0].since >= SETTLE_SECS * self._rate:
@@ -256,28 +293,36 @@ class Track:
             for other in self._segments:
                 other.first_lag -= silence
                 other.least_lag -= silence
-        for samples, rate in segment.frames:
-            self._lay(samples, rate)
+        for pcm, rate in segment.audio:
+            self._lay(pcm, rate)
 
-    def _lay(self, samples: Samples, rate: int) -> None:
+    def _lay(self, pcm: bytes, rate: int) -> None:
         if self._stretch is None or self._stretch.source_rate != rate:
             self._finish_stretch()
             self._stretch = _Stretch(rate, self._rate)
-        self._pcm += self._stretch.push(samples)
+        self._keep(self._stretch.push(pcm))
+
+    def _keep(self, pcm: bytes) -> None:
+        self._pcm.append(pcm)
+        self.laid += len(pcm) // 2
 
     def _lay_silence(self, count: int, index: int | None = None) -> None:
         if count <= 0:
             return
-        self._pcm += bytes(2 * count)
+        self._keep(bytes(2 * count))
         self._end += count
-        total = self._gap_total[-1] if self._gap_total else 0
-        self._gap_index.append(self.received if index is None else index)
-        self._gap_total.append(total + count)
+        index = self.received if index is None else index
+        if self._gap_index and self._gap_index[-1] >= index:
+            self._gap_total[-1] += count
+        else:
+            total = self._gap_total[-1] if self._gap_total else 0
+            self._gap_index.append(index)
+            self._gap_total.append(total + count)
 
     def _finish_stretch(self) -> None:
         if self._stretch is None:
             return
-        self._pcm += self._stretch.push(np.empty(0, np.int16), last=True)
+        self._keep(self._stretch.push(b"", last=True))
         # The filter rounds the length of a stretch to whole samples; the track follows it.
         self._end -= self._stretch.held_back
         self._received -= self._stretch.held_back
@@ -285,62 +330,95 @@ class Track:
 
 
 class Timeline:
-    """The two tracks of a call and the clock's position at sample 0.
+    """The two tracks of a call.
 
     Args:
         rate: Sample rate of the recording in Hz.
+        origin_ns: Clock time of sample 0 in nanoseconds.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, origin_ns: int) -> None:
         self.rate = rate
-        self.tracks: dict[Speaker, Track] = {"user": Track(rate), "assistant": Track(rate)}
-        self.origin_ns: int | None = None
-        """Clock time of sample 0 in nanoseconds, or None before the first frame."""
+        self.origin_ns = origin_ns
+        self._tracks: dict[Speaker, list[Track]] = {
+            "user": [Track(rate, origin_ns)],
+            "assistant": [Track(rate, origin_ns)],
+        }
+        self._lines: dict[tuple[Speaker, Hashable], Track] = {}
+
+    def track(self, speaker: Speaker) -> Track:
+        """Return the track of the speaker's first line, the one in which places are known."""
+        return self._tracks[speaker][0]
 
     def add(
-        self, speaker: Speaker, samples: Samples, rate: int, now_ns: int, *, begins: bool = False
-    ) -> None:
-        """Lay a frame of `speaker` that arrived at `now_ns`; see `Track.add`."""
-        if self.origin_ns is None:
-            self.origin_ns = now_ns - len(samples) * 1_000_000_000 // rate
-        now = self._since(self.origin_ns, now_ns)
-        self.tracks[speaker].add(samples, rate, now, begins=begins)
+        self,
+        speaker: Speaker,
+        frames: Frames,
+        rate: int,
+        *,
+        line: Hashable = None,
+        begins: bool = False,
+    ) -> int | None:
+        """Lay frames of `speaker`; see `Track.add`.
 
-    def take_settled(self, count: int, now_ns: int) -> tuple[Samples, Samples] | None:
+        Returns:
+            The index of the first sample, or None if the speaker had another `line` before.
+        """
+        track = self._lines.get((speaker, line)) or self._open(speaker, line)
+        index = track.received if track is self.track(speaker) else None
+        track.add(frames, rate, begins=begins)
+        return index
+
+    def take_settled(self, count: int, now_ns: int) -> tuple[bytes, bytes] | None:
         """Remove `count` samples of both tracks from the front, or nothing if they may change."""
-        if self.origin_ns is None:
-            return None
-        now = self._since(self.origin_ns, now_ns)
-        tracks = self.tracks.values()
-        if min(track.settled(now) - track.taken for track in tracks) < count:
+        if any(track.settled(now_ns) - track.taken < count for track in self._all()):
             return None
         return self._take(count)
 
     @property
     def waiting(self) -> bool:
         """Whether audio was added that was not taken."""
-        return any(track.waiting for track in self.tracks.values())
+        return any(track.waiting for track in self._all())
 
-    def peek(self) -> tuple[Samples, Samples]:
+    def peek(self) -> tuple[bytes, bytes]:
         """Return what is laid and not taken, with silence behind the shorter track."""
-        user, bot = (track.peek() for track in self.tracks.values())
+        user, bot = (_mix([track.peek() for track in lines]) for lines in self._tracks.values())
         length = max(len(user), len(bot))
-        return np.pad(user, (0, length - len(user))), np.pad(bot, (0, length - len(bot)))
+        return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
 
-    def take_rest(self) -> tuple[Samples, Samples]:
+    def take_rest(self) -> tuple[bytes, bytes]:
         """Settle everything and remove it; the shorter track is filled up with silence."""
-        for track in self.tracks.values():
+        for track in self._all():
             track.finish()
-        end = max(track.laid for track in self.tracks.values())
-        return self._take(end - self.tracks["user"].taken)
+        return self._take(max(track.laid - track.taken for track in self._all()))
 
     def offset_ms(self, speaker: Speaker, index: int, end: bool = False) -> int:  # noqa: FBT001, FBT002
         """Return the place of a sample of `speaker` in the recording, in milliseconds."""
-        position = self.tracks[speaker].position(index, end=end)
-        return round(1000 * position / self.rate)
+        return round(1000 * self.track(speaker).position(index, end=end) / self.rate)
 
-    def _take(self, count: int) -> tuple[Samples, Samples]:
-        return self.tracks["user"].take(count), self.tracks["assistant"].take(count)
+    def _open(self, speaker: Speaker, line: Hashable) -> Track:
+        tracks = self._tracks[speaker]
+        if tracks[0].received:
+            tracks.append(Track(self.rate, self.origin_ns, taken=tracks[0].taken))
+        self._lines[speaker, line] = tracks[-1]
+        return tracks[-1]
 
-    def _since(self, origin_ns: int, now_ns: int) -> float:
-        return (now_ns - origin_ns) * self.rate / 1_000_000_000
+    def _all(self) -> Iterator[Track]:
+        return chain.from_iterable(self._tracks.values())
+
+    def _take(self, count: int) -> tuple[bytes, bytes]:
+        user, bot = (
+            _mix([track.take(count) for track in lines]) for lines in self._tracks.values()
+        )
+        return user, bot
+
+
+def _mix(lines: list[bytes]) -> bytes:
+    """Return the sum of what sounds at once; what is too loud for 16 bits is clipped."""
+    if len(lines) == 1:
+        return lines[0]
+    total = np.zeros(max(map(len, lines)) // 2, np.int32)
+    for line in lines:
+        total[: len(line) // 2] += np.frombuffer(line, "<i2")
+    mixed: bytes = total.clip(-(2**15), 2**15 - 1).astype("<i2").tobytes()
+    return mixed
