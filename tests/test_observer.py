@@ -290,6 +290,40 @@ async def test_an_empty_transcript_is_explained(local: LocalRoark, log: list[str
     assert "observers=[" in warning
 
 
+def test_only_an_audio_buffer_processor_can_record() -> None:
+    """Something else in its place is refused before the call."""
+    with pytest.raises(TypeError, match="must be an AudioBufferProcessor, not str"):
+        RoarkObserver(agent_id="front-desk", api_key="key", audio_buffer_processor="mine")  # type: ignore[arg-type]
+
+
+def test_a_repr_tells_which_call_and_no_secret() -> None:
+    """The agent and the call are shown, the key and the prompt aren't."""
+    roark = RoarkObserver(
+        agent_id="front-desk", api_key="the-key", agent_prompt="the-prompt", pipecat_call_id="call"
+    )
+    assert repr(roark) == "RoarkObserver(agent_id='front-desk', pipecat_call_id='call')"
+
+
+async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -> None:
+    """Who waits for the end and is cancelled is told so after the call has been delivered."""
+    roark, call = observed()
+    outcomes: list[object] = []
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.", secs=0.2)
+        await call.quiet()
+        waiting = asyncio.create_task(roark.aflush())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        outcomes.extend(await asyncio.gather(waiting, return_exceptions=True))
+        assert local.calls[roark.pipecat_call_id].ended is not None
+        await call.task.cancel()
+
+    await call.hold(script)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError]
+    assert stored(local, roark).complete
+
+
 async def test_an_observer_that_was_never_used_does_nothing(log: list[str]) -> None:
     """Without a pipeline there is no call to end, and nothing is sent or logged."""
     roark = RoarkObserver(agent_id="front-desk", api_key="key")

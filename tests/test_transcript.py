@@ -27,7 +27,7 @@ from audio import RIGHT, heard
 from calls import run, spoken
 from pipecat_roark import RoarkObserver
 from realtime import RealtimeModel
-from transcripts import ANSWER, arrived, held, lines, said
+from transcripts import ANSWER, arrived, audible_secs, held, lines, said
 
 if TYPE_CHECKING:
     from calls import Call
@@ -47,11 +47,9 @@ async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:
         await call.end()
 
     roark, stored = await held(local, script)
-    assert stored.recording is not None
-    (start, stop), _ = heard(stored.recording, RIGHT)
     first, second = roark.report().turns
     assert f"{first.content} {first.unheard}" == f"One moment. {ANSWER} Hello?"
-    played = len(ANSWER) * (stop - start - 1000) / 1000
+    played = len(ANSWER) * (audible_secs(stored, second.start_ms) - 1.0)
     kept = len(first.content) - len("One moment. ")
     assert played - len("tonight, ") - 3 < kept <= played + 1
     assert second.content == "Sorry?"
@@ -111,9 +109,9 @@ async def test_start_and_stop_within_an_answer_are_one_turn(local: LocalRoark) -
     (turn,) = roark.report().turns
     assert stored.recording is not None
     spans = heard(stored.recording, RIGHT)
-    assert len(spans) == 3
+    assert len(spans) >= 3
     assert turn.start_ms == pytest.approx(spans[0][0], abs=20)
-    assert turn.end_ms == pytest.approx(spans[2][1], abs=20)
+    assert turn.end_ms == pytest.approx(spans[-1][1], abs=20)
 
 
 async def test_words_that_come_after_the_answer_began_precede_it(local: LocalRoark) -> None:
@@ -207,7 +205,7 @@ async def test_a_realtime_model_may_announce_no_speech(local: LocalRoark) -> Non
     async def script(call: Call) -> None:
         for _ in range(2):
             await model.answer()
-            await asyncio.sleep(1.8)
+            await asyncio.sleep(2.5)
         await call.end()
 
     _, stored = await held(local, script, model)

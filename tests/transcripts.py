@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipecat.frames.frames import TranscriptionFrame
 
+from audio import RIGHT, heard
 from calls import Call
 from pipecat_roark import RoarkObserver
 
@@ -45,6 +46,14 @@ def lines(stored: StoredCall) -> list[str]:
     """Return the turns that arrived, a line each."""
     assert stored.ended is not None
     return [f"{turn['role']}: {turn['content']}" for turn in stored.ended["transcript"]]
+
+
+def audible_secs(stored: StoredCall, until_ms: int | None) -> float:
+    """Return for how long the assistant can be heard in the recording before a moment."""
+    assert stored.recording is not None
+    assert until_ms is not None
+    spans = [(start, stop) for start, stop in heard(stored.recording, RIGHT) if stop < until_ms]
+    return sum(stop - start for start, stop in spans) / 1000
 
 
 def said(text: str) -> TranscriptionFrame:

@@ -34,6 +34,8 @@ from pipecat_roark.report import CallReport
 from pipecat_roark.translator import CONCERNS, SPEAKING, Translator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat.clocks.base_clock import BaseClock
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
@@ -115,7 +117,8 @@ class RoarkObserver(BaseObserver):
         self._guard = Guard("call")
         self._concerns: dict[type, bool] = {}
         self._has_output = False
-        self._pipeline_clock: BaseClock | None = None
+        self._begun = False
+        self._now: Callable[[], int] = int  # zero, until the pipeline has a clock
         self._wall_offset_ns = 0
         self._end_reason: str | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -138,11 +141,11 @@ class RoarkObserver(BaseObserver):
 
     def report(self) -> CallReport:
         """Return the call as it is known now; it can be asked at any time."""
-        if self._pipeline_clock is None:
+        if not self._begun:
             return CallReport(pipecat_call_id=self._pipecat_call_id)
         recorded = bool(self._delivery.chunks)
         report = self._state.report(
-            self._pipeline_clock.get_time(),
+            self._now(),
             wall=self._wall,
             origin=self._recorder.origin_ns if recorded or self._ending is None else None,
             offset_ms=self._own.offset_ms if self._own else None,
@@ -235,11 +238,12 @@ class RoarkObserver(BaseObserver):
 
     def _begin(self, clock: BaseClock, at: int) -> None:
         """Begin the call at the first frame that either eye sees."""
-        if self._pipeline_clock is not None:
+        if self._begun:
             return
-        self._pipeline_clock = clock
+        self._begun = True
+        self._now = clock.get_time
         # One reading of both clocks for the whole call: a step of the wall clock moves nothing.
-        self._wall_offset_ns = time.time_ns() - clock.get_time()
+        self._wall_offset_ns = time.time_ns() - self._now()
         self._state.started(at)
         self._delivery.begin(
             wire.call_started(
@@ -267,15 +271,13 @@ class RoarkObserver(BaseObserver):
 
     async def _finished(self, reason: str | None = None) -> None:
         """Wait for the ending, even while being cancelled: it is bounded, and nothing is lost."""
-        if self._pipeline_clock is None:
+        if not self._begun:
             return
         self._end_reason = self._end_reason or reason
         await _outlast(self._end())
 
     async def _finish(self) -> None:
-        if self._pipeline_clock is None:
-            return
-        at = self._pipeline_clock.get_time()
+        at = self._now()
         for _ in range(_DRAIN_ROUNDS):
             await asyncio.sleep(0)
         with self._guard:
