@@ -46,6 +46,8 @@ OUT_RATE = 24000
 FRAME_SECS = 0.02
 START_SECS = STOP_SECS = 0.2
 """How long the scripted detector of speech takes to be sure."""
+BUFFER_SECS = 0.2
+"""How late a frame may come without a gap in what is played."""
 
 
 def tone(secs: float, rate: int, hertz: float = 440.0, amplitude: int = 8000) -> NDArray[np.int16]:
@@ -55,12 +57,16 @@ def tone(secs: float, rate: int, hertz: float = 440.0, amplitude: int = 8000) ->
 
 
 class ScriptedInput(BaseInputTransport):
-    """A microphone that plays what it is given and is silent otherwise."""
+    """A microphone that plays what it is given, with a detector of speech, and is silent else."""
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
         self.speech = np.empty(0, np.int16)
         self.muted = False
+        self.hushed = asyncio.Event()
+        """Set when the detector is sure that the speech is over."""
+        self._speaks = self._sounds = False
+        self._sure_secs = 0.0
         self._microphone: asyncio.Task[None] | None = None
 
     async def start(self, frame: StartFrame) -> None:
@@ -82,10 +88,24 @@ class ScriptedInput(BaseInputTransport):
             samples = np.pad(now, (0, size - len(now)))
             if not self.muted:
                 await self.push_audio_frame(InputAudioRawFrame(samples.tobytes(), IN_RATE, 1))
+                await self._detect(sounds=len(now) > 0)
+
+    async def _detect(self, *, sounds: bool) -> None:
+        self._sure_secs = FRAME_SECS + (self._sure_secs if sounds is self._sounds else 0)
+        self._sounds = sounds
+        if sounds and not self._speaks and self._sure_secs > START_SECS - FRAME_SECS / 2:
+            self._speaks = True
+            await self.push_frame(_vad(VADUserStartedSpeakingFrame, START_SECS))
+            await self.push_frame(UserStartedSpeakingFrame())
+        elif not sounds and self._speaks and self._sure_secs > STOP_SECS - FRAME_SECS / 2:
+            self._speaks = False
+            await self.push_frame(_vad(VADUserStoppedSpeakingFrame, STOP_SECS))
+            await self.push_frame(UserStoppedSpeakingFrame())
+            self.hushed.set()
 
 
 class PacedOutput(BaseOutputTransport):
-    """A loudspeaker that takes as long as the audio."""
+    """A loudspeaker that takes as long as the audio, with a buffer against a busy machine."""
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
@@ -96,8 +116,11 @@ class PacedOutput(BaseOutputTransport):
         await self.set_transport_ready(frame)
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        self._free = max(self._free, time.monotonic()) + frame.num_frames / frame.sample_rate
-        await asyncio.sleep(self._free - time.monotonic())
+        now = time.monotonic()
+        if now - self._free > BUFFER_SECS:
+            self._free = now
+        self._free += frame.num_frames / frame.sample_rate
+        await asyncio.sleep(self._free - now)
         return True
 
 
@@ -149,11 +172,9 @@ class Call:
         if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # up to 0.0.101
             params = VADParams(start_secs=START_SECS, stop_secs=STOP_SECS)
             await self.push(SpeechControlParamsFrame(vad_params=params))
+        self.microphone.hushed.clear()
         self.microphone.speech = tone(secs, IN_RATE, hertz)
-        await asyncio.sleep(START_SECS)
-        await self.push(_vad(VADUserStartedSpeakingFrame, START_SECS), UserStartedSpeakingFrame())
-        await asyncio.sleep(secs)
-        await self.push(_vad(VADUserStoppedSpeakingFrame, STOP_SECS), UserStoppedSpeakingFrame())
+        await self.microphone.hushed.wait()
         await self.push(TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z"))
 
     async def bot_says(self, *sentences: str, secs: float = 0.6, hertz: float = 660.0) -> None:

@@ -277,7 +277,7 @@ def test_nothing_that_nobody_listened_to_makes_a_turn(case: str) -> None:
 
 BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     "a sentence": (spoken(1, "Hi."), ["assistant: Hi."]),
-    "the output flaps inside one answer (pipecat 453)": (
+    "the output flaps inside one answer (pipecat 453, 1439)": (
         [*spoken(1, "Hi."), *spoken(2.3, "How are you?"), *spoken(4, "Well?")],
         ["assistant: Hi. How are you? Well?"],
     ),

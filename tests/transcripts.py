@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pipecat.frames.frames import TranscriptionFrame
 
-from audio import RIGHT, heard
+from audio import RIGHT, channel
 from calls import Call
 from pipecat_roark import RoarkObserver
 
@@ -49,11 +50,11 @@ def lines(stored: StoredCall) -> list[str]:
 
 
 def audible_secs(stored: StoredCall, until_ms: int | None) -> float:
-    """Return for how long the assistant can be heard in the recording before a moment."""
+    """Return how much there is to be heard of the assistant before a moment of the recording."""
     assert stored.recording is not None
     assert until_ms is not None
-    spans = [(start, stop) for start, stop in heard(stored.recording, RIGHT) if stop < until_ms]
-    return sum(stop - start for start, stop in spans) / 1000
+    samples, rate = channel(stored.recording, RIGHT)
+    return int(np.count_nonzero(samples[: until_ms * rate // 1000])) / rate
 
 
 def said(text: str) -> TranscriptionFrame:
