@@ -231,8 +231,8 @@ class StereoRecorder(AudioBufferProcessor):
     async def _start(self, frame: StartFrame) -> None:
         self.in_pipeline = True
         self.after_output = follows_output(self)
-        if not self._sample_rate:  # set with the processor from 1.8.0 on
-            self._sample_rate = frame.audio_out_sample_rate
+        # From 1.8.0 on it came with the setup.
+        self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
         if self._armed:
             await self._call_event_handler("on_recording_started")
 
@@ -273,13 +273,13 @@ class StereoRecorder(AudioBufferProcessor):
             return
         if self._timeline is None:
             pcm, at = frames[0]
-            self._timeline = Timeline(self._sample_rate, at - len(pcm) // 2 * _SECOND_NS // rate)
+            origin = at - len(pcm) // 2 * _SECOND_NS // rate
+            self._timeline = Timeline(self._sample_rate, origin, paced=self.after_output)
         if speaker == "user":
             self._timeline.add(speaker, frames, rate, line=source.line)
             return
         utterance = self._utterances.get(source.transport_destination)
-        # Without an output transport nothing paces the assistant: its audio begins when it comes.
-        begins = not self.after_output or (utterance is not None and not utterance.begun)
+        begins = utterance is not None and not utterance.begun
         index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
         sound = utterance.add(frames, rate, index) if utterance is not None else None
         if sound is not None:
@@ -316,7 +316,7 @@ def follows_output(processor: FrameProcessor) -> bool:
 
 
 def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[_Source, Frames]]:
-    """Yield consecutive frames that can be laid together. Runs once a frame, so it calls nothing."""
+    """Yield consecutive frames that can be laid together; per frame it calls nothing."""
     common: tuple[object, ...] = ()
     frames: list[tuple[bytes, int]] = []
     for frame, at in arrivals:

@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 Speaker = Literal["user", "assistant"]
 
-PAUSE_SECS = 0.010
-"""A frame that arrives this much later than its length explains begins a segment of its own."""
 GAP_SECS = 0.015
-"""What must remain of a segment's delay for it to be a gap rather than jitter."""
+"""A frame that comes later than its length explains by more than this may follow a gap.
+
+Less is jitter. So a sender that is a little slow doesn't tear speech: what it is late by is made up
+for at the next pause.
+"""
 SETTLE_SECS = 0.5
 """How long after a pause a burst may still catch up."""
 HOLD_SECS = 2.0
 """The longest stall that is mended; after it, a track without frames counts as silent."""
-AHEAD_SECS = 0.1
-"""A burst that overtakes the clock by this much caught up with nothing: its sender isn't paced."""
 NEAR_SECS = 0.03
 """How far off the place may be at which a detector hears speech begin or end."""
 _JITTER_RELEASE = 0.01
@@ -94,15 +94,10 @@ class _Segment:
 
     index: int
     since: float
-    first_lag: float
-    anchored: bool
+    begins: bool
     """Whether its first frame came on time, whatever the later ones seem to say."""
-    least_lag: float
+    lag: float
     audio: list[tuple[bytes, int]] = field(default_factory=list)
-
-    @property
-    def lag(self) -> float:
-        return self.first_lag if self.anchored else self.least_lag
 
 
 class Track:
@@ -111,11 +106,13 @@ class Track:
     Args:
         rate: Sample rate of the track in Hz.
         origin_ns: Clock time of position 0 in nanoseconds.
+        paced: Whether frames are sent in real time; otherwise none of them can come late.
         taken: Position up to which the tracks beside it were taken.
     """
 
-    def __init__(self, rate: int, origin_ns: int, *, taken: int = 0) -> None:
+    def __init__(self, rate: int, origin_ns: int, *, paced: bool = True, taken: int = 0) -> None:
         self._rate = rate
+        self._paced = paced
         self._near = round(NEAR_SECS * rate)
         self._origin_ns = origin_ns
         self.taken = taken
@@ -155,15 +152,15 @@ class Track:
             rate: Their sample rate in Hz.
             begins: Whether an utterance is known to begin here, so that what comes before is a gap.
         """
-        if not (begins or self._segments):
+        if self._paced and not (begins or self._segments):
             # Frames that are on time at their end are one long frame: no gap is left between them.
             pcm, at = b"".join([pcm for pcm, _ in frames]), frames[-1][1]
             lag = self._since(at) - self._length(pcm, rate) - self._end
-            if -AHEAD_SECS < (lag - self._baseline) / self._rate <= GAP_SECS:
+            if lag - self._baseline <= GAP_SECS * self._rate:
                 self._add(pcm, at, rate)
                 return
         for pcm, at in frames:
-            self._add(pcm, at, rate, begins=begins)
+            self._add(pcm, at, rate, begins=begins or not self._paced)
             begins = False
 
     def settled(self, now_ns: int) -> int:
@@ -237,17 +234,13 @@ class Track:
     def _add(self, pcm: bytes, at: int, rate: int, *, begins: bool = False) -> None:
         now, length = self._since(at), self._length(pcm, rate)
         lag = now - length - self._end
-        late = (
-            now - length - self._arrival > PAUSE_SECS * self._rate
-            and lag - self._baseline > GAP_SECS * self._rate
-        )
-        if late:
-            self._segments.append(_Segment(self.received, now, lag, begins, lag))
+        pause = min(now - length - self._arrival, lag - self._baseline)
+        if pause > GAP_SECS * self._rate:
+            self._segments.append(_Segment(self.received, now, begins, lag))
         if self._segments:
             segment = self._segments[-1]
             segment.audio.append((pcm, rate))
-            segment.least_lag = min(segment.least_lag, lag)
-            segment.anchored |= lag < self._baseline - AHEAD_SECS * self._rate
+            segment.lag = segment.lag if segment.begins else min(segment.lag, lag)
         else:
             self._baseline = min(lag, self._baseline + _JITTER_RELEASE * length)
             self._lay(pcm, rate)
@@ -268,7 +261,7 @@ class Track:
         """
         delays: list[float] = []
         for segment in reversed(self._segments):
-            later = [] if segment.anchored else delays[-1:]
+            later = [] if segment.begins else delays[-1:]
             delays.append(min([segment.lag, *later]))
         return delays[::-1]
 
@@ -291,8 +284,7 @@ class Track:
             self._finish_stretch()
             self._lay_silence(silence, index=segment.index)
             for other in self._segments:
-                other.first_lag -= silence
-                other.least_lag -= silence
+                other.lag -= silence
         for pcm, rate in segment.audio:
             self._lay(pcm, rate)
 
@@ -311,13 +303,9 @@ class Track:
             return
         self._keep(bytes(2 * count))
         self._end += count
-        index = self.received if index is None else index
-        if self._gap_index and self._gap_index[-1] >= index:
-            self._gap_total[-1] += count
-        else:
-            total = self._gap_total[-1] if self._gap_total else 0
-            self._gap_index.append(index)
-            self._gap_total.append(total + count)
+        total = self._gap_total[-1] if self._gap_total else 0
+        self._gap_index.append(self.received if index is None else index)
+        self._gap_total.append(total + count)
 
     def _finish_stretch(self) -> None:
         if self._stretch is None:
@@ -335,14 +323,16 @@ class Timeline:
     Args:
         rate: Sample rate of the recording in Hz.
         origin_ns: Clock time of sample 0 in nanoseconds.
+        paced: Whether the assistant's audio comes as it is played, rather than as it is made.
     """
 
-    def __init__(self, rate: int, origin_ns: int) -> None:
+    def __init__(self, rate: int, origin_ns: int, *, paced: bool = True) -> None:
         self.rate = rate
         self.origin_ns = origin_ns
+        self._paced = paced
         self._tracks: dict[Speaker, list[Track]] = {
-            "user": [Track(rate, origin_ns)],
-            "assistant": [Track(rate, origin_ns)],
+            "user": [self._new_track("user")],
+            "assistant": [self._new_track("assistant")],
         }
         self._lines: dict[tuple[Speaker, Hashable], Track] = {}
 
@@ -399,9 +389,13 @@ class Timeline:
     def _open(self, speaker: Speaker, line: Hashable) -> Track:
         tracks = self._tracks[speaker]
         if tracks[0].received:
-            tracks.append(Track(self.rate, self.origin_ns, taken=tracks[0].taken))
+            tracks.append(self._new_track(speaker, taken=tracks[0].taken))
         self._lines[speaker, line] = tracks[-1]
         return tracks[-1]
+
+    def _new_track(self, speaker: Speaker, *, taken: int = 0) -> Track:
+        paced = self._paced or speaker == "user"
+        return Track(self.rate, self.origin_ns, paced=paced, taken=taken)
 
     def _all(self) -> Iterator[Track]:
         return chain.from_iterable(self._tracks.values())

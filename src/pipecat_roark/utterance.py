@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipecat_roark.conversation import SECOND, Edge
+from pipecat_roark.speech import audible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipecat_roark.timeline import Frames
 
-AUDIBLE = 100
-"""Amplitude from which a 16-bit sample counts as heard: -50 dB of full scale."""
 _BACKLOG = 4
 """How many parts wait to be searched for the end, which only the last of them can hold."""
 
@@ -67,10 +66,9 @@ class Utterance:
         if self._end is None:
             first = next(self._sounds(part), None)
             self._end = first.edge if first else None
-        self._parts.append(part)
-        if self._end is None:
-            self._parts.clear()
-        elif len(self._parts) >= _BACKLOG:
+        if self._end is not None:
+            self._parts.append(part)
+        if len(self._parts) >= _BACKLOG:
             self.end()
         return first
 
@@ -88,7 +86,7 @@ class Utterance:
         starts = accumulate((len(pcm) // 2 for pcm, _ in part.frames), initial=0)
         frames = [(*frame, start) for frame, start in zip(part.frames, starts, strict=False)]
         for pcm, arrival, start in reversed(frames) if backwards else frames:
-            loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)) >= AUDIBLE)
+            loud = audible(np.frombuffer(pcm, "<i2"))
             if not loud.size:
                 continue
             place = int(loud[-1]) + 1 if backwards else int(loud[0])
