@@ -143,6 +143,30 @@ def ended(at: float) -> Event:
     return lambda state: state.ended(ns(at), "agent-ended")
 
 
+def spoken(at: float, text: str, secs: float = 1.0) -> list[Event]:
+    """Return that the assistant spoke a sentence, whole."""
+    return [
+        bot_starts(at),
+        audio_made(at, secs),
+        text_made(at, text),
+        audio_played(at + secs, secs),
+        bot_says(at + secs, text),
+        bot_stops(at + secs),
+    ]
+
+
+def heard(at: float, text: str, secs: float = 1.0, *, words_at: float | None = None) -> list[Event]:
+    """Return that the user spoke a sentence, whole, with every frame there is."""
+    return [
+        user_starts(at),
+        floor_given(at),
+        user_stops(at + secs),
+        *([] if words_at else [user_says(at + secs, text)]),
+        floor_taken(at + secs),
+        *([user_says(words_at, text)] if words_at else []),
+    ]
+
+
 def state_of(*events: Event) -> CallState:
     """Return the state of a call to which this happened."""
     state = CallState("call-1")
