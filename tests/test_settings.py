@@ -30,7 +30,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_given_is_kept() -> None:
     """Everything arrives, the id and the key without spaces around them."""
     settings = Settings.check(
-        agent_id=" front-desk ", api_key=f"{KEY}\n", agent_name="Desk", agent_prompt="Be kind."
+        agent_id=" front-desk ",
+        api_key=f"{KEY}\n",
+        agent_name="Desk",
+        agent_prompt="Be kind.",
+        deadline_secs=2,
+        max_waiting_bytes=0,
     )
     assert settings == Settings(
         agent_id="front-desk",
@@ -38,6 +43,8 @@ def test_what_is_given_is_kept() -> None:
         base_url="https://api.roark.ai",
         agent_name="Desk",
         agent_prompt="Be kind.",
+        deadline_secs=2,
+        max_waiting_bytes=0,
     )
 
 
@@ -54,6 +61,15 @@ def test_what_is_given_is_kept() -> None:
         ({"api_key": f"{KEY}\r\nx: y"}, ValueError, "api_key must be printable ASCII"),
         ({"agent_name": 7}, TypeError, "agent_name must be a string, not int"),
         ({"agent_prompt": ["Be kind."]}, TypeError, "agent_prompt must be a string, not list"),
+        ({"deadline_secs": "10"}, TypeError, "deadline_secs must be a number, not str"),
+        ({"deadline_secs": True}, TypeError, "deadline_secs must be a number, not bool"),
+        ({"deadline_secs": 0}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": -1.5}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": float("inf")}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": float("nan")}, ValueError, "deadline_secs must be more than 0"),
+        ({"max_waiting_bytes": None}, TypeError, "max_waiting_bytes must be an integer, not None"),
+        ({"max_waiting_bytes": 1e6}, TypeError, "max_waiting_bytes must be an integer, not float"),
+        ({"max_waiting_bytes": -1}, ValueError, "max_waiting_bytes must be 0 or more"),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -27,7 +27,7 @@ from pipecat_roark import compat, settings, wire
 from pipecat_roark.borrowed import BorrowedRecorder
 from pipecat_roark.call_state import CallState
 from pipecat_roark.client import RoarkClient
-from pipecat_roark.delivery import Delivery
+from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES, Delivery
 from pipecat_roark.guard import Guard
 from pipecat_roark.recorder import StereoRecorder
 from pipecat_roark.report import CallReport
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.conversation import Edge
+    from pipecat_roark.receipt import Receipt
 
 _ENDS = (EndFrame, CancelFrame, StopFrame)
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
@@ -73,10 +74,13 @@ class RoarkObserver(BaseObserver):
         pipecat_call_id: The call's identity. By default it is taken from `runner_args`, or random.
         runner_args: What Pipecat's runner hands to the bot, as an object or a mapping: its
             `webrtc_connection.pc_id` or its `session_id` becomes the call's identity.
+        deadline_secs: How long the delivery may go on when the call has ended, in seconds.
+        max_waiting_bytes: How much audio may wait in memory while Roark is away, in bytes.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If the key is missing, the agent id empty, or `ROARK_BASE_URL` unusable.
+        ValueError: If the key is missing, the agent id empty, `ROARK_BASE_URL` unusable, or
+            a bound out of range.
     """
 
     def __init__(  # noqa: PLR0913  # the drop-in's whole configuration
@@ -89,16 +93,25 @@ class RoarkObserver(BaseObserver):
         audio_buffer_processor: AudioBufferProcessor | None = None,
         pipecat_call_id: str | None = None,
         runner_args: object = None,
+        deadline_secs: float = DEADLINE_SECS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         super().__init__()
         self._register_event_handler("on_call_ended")
         self._settings = settings.Settings.check(
-            agent_id=agent_id, api_key=api_key, agent_name=agent_name, agent_prompt=agent_prompt
+            agent_id=agent_id,
+            api_key=api_key,
+            agent_name=agent_name,
+            agent_prompt=agent_prompt,
+            deadline_secs=deadline_secs,
+            max_waiting_bytes=max_waiting_bytes,
         )
         self._pipecat_call_id = settings.call_id(pipecat_call_id, runner_args)
         self._delivery = Delivery(
             RoarkClient(self._settings.base_url, self._settings.api_key, self._pipecat_call_id),
             label=self._pipecat_call_id,
+            deadline_secs=self._settings.deadline_secs,
+            max_waiting_bytes=self._settings.max_waiting_bytes,
         )
         self._state = CallState(self._pipecat_call_id)
         self._own: StereoRecorder | None = None
@@ -138,6 +151,11 @@ class RoarkObserver(BaseObserver):
     def pipecat_call_id(self) -> str:
         """The call's identity at Roark."""
         return self._pipecat_call_id
+
+    @property
+    def receipt(self) -> Receipt:
+        """What of the call has arrived at Roark, and what is lost; it can be asked at any time."""
+        return self._delivery.receipt
 
     def report(self) -> CallReport:
         """Return the call as it is known now; it can be asked at any time."""
