@@ -113,7 +113,7 @@ async def pacing(secs: float, *observers: RoarkObserver) -> Pace:
 
     async def script(call: Call) -> None:
         await call.bot_says("A long story.", secs=secs)
-        await call.user_says("Yes.", secs=secs / 2)
+        await call.user_says("Yes.", secs=max(secs / 2, secs - 5))
         await call.quiet()
         await call.end()
 

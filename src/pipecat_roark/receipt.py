@@ -35,7 +35,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What is missing at Roark.
+    """What is missing at Roark, for good or for now.
 
     Attributes:
         what: An event's name, or `audio chunk`.
@@ -58,6 +58,7 @@ class Receipt:
         captured_bytes: Length of the recording.
         delivered_bytes: How much of it arrived.
         lost: What is missing and why. While the call runs, only what is known to be lost.
+        spooled: What is missing for now, and is in the spool to be delivered later.
         ending_secs: Seconds from the call's end until everything had arrived or was given up;
             None before.
     """
@@ -67,12 +68,13 @@ class Receipt:
     captured_bytes: int
     delivered_bytes: int
     lost: tuple[Loss, ...]
-    ending_secs: float | None
+    spooled: tuple[Loss, ...] = ()
+    ending_secs: float | None = None
 
     @property
     def whole(self) -> bool:
         """Whether the call has ended and nothing of it is missing at Roark."""
-        return self.ending_secs is not None and not self.lost
+        return self.ending_secs is not None and not self.lost and not self.spooled
 
 
 class Ledger:
@@ -87,6 +89,7 @@ class Ledger:
         self._captured_bytes = 0
         self._delivered_bytes = 0
         self._ending_secs: float | None = None
+        self._spooled = False
 
     def captured(self, what: Item, size: int = 0) -> None:
         """Note that something is to be delivered."""
@@ -110,27 +113,40 @@ class Ledger:
         """Note that something never arrives."""
         self._lost[what, why] += 1
 
-    def close(self, ending_secs: float) -> None:
-        """Note that the delivery is over, and how long after the call's end."""
-        self._ending_secs = ending_secs
+    def close(self, ending_secs: float, *, spooled: bool = False) -> None:
+        """Note that the delivery is over.
+
+        Args:
+            ending_secs: How long after the call's end.
+            spooled: Whether what is owed is in the spool rather than lost.
+        """
+        self._ending_secs, self._spooled = ending_secs, spooled
+
+    @property
+    def owed(self) -> int:
+        """How much has neither arrived nor is lost."""
+        return sum(self._owed().values())
 
     def receipt(self) -> Receipt:
         """Return how things stand."""
-        lost = self._lost.copy()
+        lost, spooled = self._lost.copy(), Counter[tuple[Item, str]]()
         if self._ending_secs is not None:
-            gone = Counter(what for what, _ in lost.elements())
-            for what, count in (self._captured - self._delivered - gone).items():
-                lost[what, self._failures.get(what) or NO_TIME] += count
+            rest = spooled if self._spooled else lost
+            for what, count in self._owed().items():
+                rest[what, self._failures.get(what) or NO_TIME] += count
         return Receipt(
             events=self._tally("call-started", "call-ended"),
             chunks=self._tally(CHUNK),
             captured_bytes=self._captured_bytes,
             delivered_bytes=self._delivered_bytes,
-            lost=tuple(
-                Loss(what=what, count=count, why=why) for (what, why), count in sorted(lost.items())
-            ),
+            lost=_losses(lost),
+            spooled=_losses(spooled),
             ending_secs=self._ending_secs,
         )
+
+    def _owed(self) -> Counter[Item]:
+        gone = Counter(what for what, _ in self._lost.elements())
+        return self._captured - self._delivered - gone
 
     def _tally(self, *items: Item) -> Tally:
         captured, delivered, retried = (
@@ -138,3 +154,9 @@ class Ledger:
             for counter in (self._captured, self._delivered, self._retried)
         )
         return Tally(captured=captured, delivered=delivered, retried=retried)
+
+
+def _losses(counts: Counter[tuple[Item, str]]) -> tuple[Loss, ...]:
+    return tuple(
+        Loss(what=what, count=count, why=why) for (what, why), count in sorted(counts.items())
+    )

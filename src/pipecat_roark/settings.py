@@ -7,11 +7,13 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipecat_roark import client
 from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES
 
 API_KEY_VARIABLE = "ROARK_API_KEY"
+SPOOL_DIR_VARIABLE = "ROARK_SPOOL_DIR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Settings:
         agent_prompt: The agent's prompt, if given; not part of the `repr`.
         deadline_secs: Bound on the ending, in seconds.
         max_waiting_bytes: Bound on the audio that waits in memory.
+        spool_dir: Where calls are kept on disk, if they are.
     """
 
     agent_id: str
@@ -35,6 +38,7 @@ class Settings:
     agent_prompt: str | None = field(default=None, repr=False)
     deadline_secs: float = DEADLINE_SECS
     max_waiting_bytes: int = MAX_WAITING_BYTES
+    spool_dir: Path | None = None
 
     @classmethod
     def check(  # noqa: PLR0913  # keyword-only, each with a default but the first two
@@ -46,6 +50,7 @@ class Settings:
         agent_prompt: str | None = None,
         deadline_secs: float = DEADLINE_SECS,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
+        spool_dir: str | os.PathLike[str] | None = None,
     ) -> Settings:
         """Return settings that a call can rely on.
 
@@ -71,6 +76,7 @@ class Settings:
             agent_prompt=agent_prompt,
             deadline_secs=_deadline(deadline_secs),
             max_waiting_bytes=_bound(max_waiting_bytes),
+            spool_dir=_folder(spool_dir),
         )
 
 
@@ -104,6 +110,19 @@ def _text(name: str, value: str, *, hint: str) -> str:
     if not value.strip():
         raise ValueError(f"{name} is missing: {hint}")
     return value.strip()
+
+
+def _folder(spool_dir: object) -> Path | None:
+    if spool_dir is None:
+        spool_dir = os.environ.get(SPOOL_DIR_VARIABLE, "").strip() or None
+        if spool_dir is None:
+            return None
+    if not isinstance(spool_dir, (str, os.PathLike)):
+        raise TypeError(f"spool_dir must be a path, not {type(spool_dir).__name__}")
+    path = Path(spool_dir).absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError("spool_dir must be a folder")
+    return path
 
 
 def _deadline(secs: object) -> float:
