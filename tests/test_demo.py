@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")
 
 WEATHER_ANSWER = "The weather in London is sunny and warm today."
-EDGE_MS = {"assistant": 60, "user": 300}
-"""How far an edge may be off; the user's are the voice detector's, which is slow to notice."""
+EDGE_MS = 60
+"""How far an edge of real speech may be off."""
 FRAME_MS = 10
 LOUD = 150.0
 """Root mean square of 16-bit samples."""
@@ -168,8 +168,8 @@ def test_turns_lie_where_they_are_heard(call: HeldCall, recording: Recording) ->
         start, end = _edges(turn)
         audible = recording.audible(turn.role, start - 500, end + 500)
         assert audible.size, turn.role
-        assert start == pytest.approx(audible[0], abs=EDGE_MS[turn.role]), turn.role
-        assert end == pytest.approx(audible[-1] + FRAME_MS, abs=EDGE_MS[turn.role]), turn.role
+        assert start == pytest.approx(audible[0], abs=EDGE_MS), turn.role
+        assert end == pytest.approx(audible[-1] + FRAME_MS, abs=EDGE_MS), turn.role
 
 
 def test_nobody_is_heard_outside_their_turns(call: HeldCall, recording: Recording) -> None:

@@ -104,6 +104,11 @@ def timeline() -> Timeline:
             id="a slow sender, a pause",
         ),
         pytest.param(
+            [*range(1, 51), *paced(3000, 10), 3250, *paced(3230, 40)],
+            [(1, 1000), (0, 2000), (1, 1020)],
+            id="a late frame, after a lead and a pause",
+        ),
+        pytest.param(
             [*range(1, 51), *paced(1200, 50)], [(1, 1000), (0, 200), (1, 1000)], id="ahead, a pause"
         ),
     ],

@@ -31,6 +31,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark.delivery import CHUNK_BYTES
 from pipecat_roark.guard import Guard
+from pipecat_roark.speech import Hearing
 from pipecat_roark.timeline import Timeline
 from pipecat_roark.utterance import Utterance
 
@@ -127,6 +128,7 @@ class StereoRecorder(AudioBufferProcessor):
         self._guard = Guard("recorder")
         self._now: Callable[[], int] = int
         self._timeline: Timeline | None = None
+        self._hearing: Hearing  # as long as the timeline
         self._armed = True
         self._user = _Inbox("user")
         self._assistant = _Inbox("assistant")
@@ -148,13 +150,18 @@ class StereoRecorder(AudioBufferProcessor):
         """Return the sample at which the user's speech began that was heard for `secs` by now."""
         if self._timeline is None:
             return None
-        return self._timeline.track("user").onset(round(secs * self._timeline.rate))
+        track = self._timeline.track("user")
+        announced = track.onset(round(secs * self._timeline.rate))
+        heard = self._hearing.onset(announced, after=track.pause_before(announced))
+        return track.onset(track.received - heard)
 
     def user_offset(self, secs: float) -> int | None:
         """Return the sample at which the user's speech ended, `secs` of silence ago."""
         if self._timeline is None:
             return None
-        return self._timeline.track("user").offset(round(secs * self._timeline.rate))
+        track = self._timeline.track("user")
+        announced = track.offset(round(secs * self._timeline.rate))
+        return track.offset(track.received - self._hearing.offset(announced))
 
     def has_audio(self) -> bool:
         """Return whether there is audio that no event has handed out yet."""
@@ -280,8 +287,11 @@ class StereoRecorder(AudioBufferProcessor):
             pcm, at = frames[0]
             origin = at - len(pcm) // 2 * _SECOND_NS // rate
             self._timeline = Timeline(self._sample_rate, origin, paced=self.after_output)
+            self._hearing = Hearing(self._sample_rate)
         if speaker == "user":
-            self._timeline.add(speaker, frames, rate, line=source.line)
+            index = self._timeline.add(speaker, frames, rate, line=source.line)
+            if index is not None:
+                self._hearing.add(frames, rate, index)
             return
         utterance = self._utterances.get(source.transport_destination)
         begins = utterance is not None and not utterance.begun

@@ -216,6 +216,10 @@ class Track:
         index = self.received - back
         return next((start for start in self._pauses() if 0 <= index - start <= self._near), index)
 
+    def pause_before(self, index: int) -> int:
+        """Return the index at which the latest pause up to another was; 0 if there was none."""
+        return max((start for start in self._pauses() if start <= index), default=0)
+
     def position(self, index: int, *, end: bool = False) -> int:
         """Return where on the timeline a sample lies.
 
