@@ -157,7 +157,11 @@ class Call:
 
         async def play() -> None:
             await asyncio.sleep(0.2)
-            await script(self)
+            try:
+                await script(self)
+            except BaseException:
+                await self.task.cancel()  # or the call would never be over
+                raise
 
         playing = asyncio.create_task(play())
         await run(self.task, **runner)

@@ -159,7 +159,7 @@ def test_speakers_alternate_in_time(call: HeldCall, recording: Recording) -> Non
     assert all(0 <= start < end <= recording.length_ms for start, end in map(_edges, turns))
     for turn, following in pairwise(turns):
         assert _edges(turn)[0] < _edges(following)[0]
-        assert (_edges(turn)[1] > _edges(following)[0]) == turn.interrupted
+        assert turn.interrupted or _edges(turn)[1] <= _edges(following)[0]
 
 
 def test_turns_lie_where_they_are_heard(call: HeldCall, recording: Recording) -> None:
@@ -176,9 +176,8 @@ def test_nobody_is_heard_outside_their_turns(call: HeldCall, recording: Recordin
     """The left channel holds the user alone, and the right one the bot alone."""
     for role in ("user", "assistant"):
         spans = [_edges(turn) for turn in _turns_of(call, role)]
-        slack = EDGE_MS[role]
         for moment in recording.audible(role, 0, recording.length_ms):
-            assert any(start - slack <= moment <= end + slack for start, end in spans), role
+            assert any(start - EDGE_MS <= moment <= end + EDGE_MS for start, end in spans), role
 
 
 def test_left_channel_says_what_the_user_said(call: HeldCall, recording: Recording) -> None:

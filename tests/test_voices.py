@@ -32,7 +32,7 @@ VOICES = [
 async def test_direct_speech_is_in_the_transcript(
     local: LocalRoark, voice: type[TTSService]
 ) -> None:
-    """What the pipeline is told to speak is a turn, on any service (pipecat 3561, 4264, 5639)."""
+    """What the pipeline is told to speak is a turn, with any service (pipecat 3561, 4264, 5639)."""
 
     async def script(call: Call) -> None:
         await call.push(TTSSpeakFrame("Hello there."), TTSSpeakFrame("How can I help?"))

@@ -141,6 +141,7 @@ class RoarkObserver(BaseObserver):
         self._guard = Guard("call")
         self._concerns: dict[type, bool] = {}
         self._has_output = False
+        self._behind_output = False
         self._begun = False
         self._now: Callable[[], int] = int  # zero, until the pipeline has a clock
         self._wall_offset_ns = 0
@@ -235,6 +236,8 @@ class RoarkObserver(BaseObserver):
         self._concerns[type(frame)] = isinstance(frame, CONCERNS)
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
+        if isinstance(frame, StartFrame) and data.destination is self._audio_processor:
+            self._behind_output = self._has_output  # the start passes processors in their order
         self._begin(data.source.get_clock(), data.timestamp)
         if isinstance(self._recorder, BorrowedRecorder):
             await self._recorder.see(data)
@@ -343,6 +346,7 @@ class RoarkObserver(BaseObserver):
             await self._recorder.stop_recording()
         if self._spooling is not None:
             self._spooling.cancel()
+        self._warn_of_placement()
         self._state.ended(at, self._end_reason or "unknown")
         report = self.report()
         await self._delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
@@ -355,6 +359,19 @@ class RoarkObserver(BaseObserver):
                 "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
             )
         await self._call_event_handler("on_call_ended", report)
+
+    def _warn_of_placement(self) -> None:
+        mend = "Put it right after transport.output() in the pipeline."
+        if not self._recorder.in_pipeline:
+            logger.warning(
+                f"Call {self._pipecat_call_id} has no recording: its audio processor is not in the "
+                f"pipeline. {mend}"
+            )
+        elif self._has_output and not (self._behind_output or self._recorder.after_output):
+            logger.warning(
+                f"Call {self._pipecat_call_id} was recorded before transport.output(): the "
+                f"assistant is there as it was made, not as it was heard. {mend}"
+            )
 
 
 async def _outlast(task: asyncio.Task[None]) -> None:

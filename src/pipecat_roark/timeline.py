@@ -33,9 +33,6 @@ import soxr
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    Samples = NDArray[np.int16]
     Frames = Sequence[tuple[bytes, int]]
     """Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
 
