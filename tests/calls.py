@@ -208,7 +208,7 @@ class Call:
 
 async def run(task: PipelineTask, **options: Any) -> None:
     """Run a task to its end, on any Pipecat."""
-    runner = PipelineRunner(handle_sigint=False, **options)
+    runner = PipelineRunner(**{"handle_sigint": False, **options})
     if hasattr(runner, "add_workers"):  # from 1.3.0 on
         await runner.add_workers(task)
         await runner.run()

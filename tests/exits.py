@@ -1,30 +1,51 @@
 """Ways in which a script's call ends, each in a process of its own.
 
 Run as a script it holds one short call and lets the interpreter exit right after the runner. Used
-as a module it runs that script against a local Roark and tells whether the call arrived whole.
+as a module it runs that script against a slow local Roark and tells whether the call arrived whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
 from calls import Call
 from pipecat_roark import RoarkObserver
+from pipecat_roark.local import LocalRoark
 
 if TYPE_CHECKING:
-    from pipecat_roark.local import LocalRoark
+    from pathlib import Path
 
-ENDS = ("end frame", "cancelled", "SIGTERM")
+    from aiohttp.typedefs import Handler
+
+ENDS = ("end frame", "cancelled", "cancelled while ending", "SIGINT", "SIGTERM")
+SLOW_SECS = 0.1
+"""How long every request takes, so that there is an ending to disturb."""
+
+
+def roark(folder: Path) -> LocalRoark:
+    """Return the slow Roark that the calls go to."""
+    return LocalRoark(folder, middlewares=[_slow])
+
+
+@web.middleware
+async def _slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+    await asyncio.sleep(SLOW_SECS)
+    return await handler(request)
 
 
 async def hold(call_id: str, end: str) -> None:
     """Hold a short call that ends in one of these ways."""
     roark = RoarkObserver(agent_id="front-desk", pipecat_call_id=call_id)
     call = Call(observers=[roark], after_output=[roark.audio_processor])
+    holding = asyncio.current_task()
+    assert holding is not None
 
     async def script(call: Call) -> None:
         await call.bot_says("Hello.", secs=0.2)
@@ -34,11 +55,15 @@ async def hold(call_id: str, end: str) -> None:
             await call.end()
         elif end == "cancelled":
             await call.task.cancel()
+        elif end == "cancelled while ending":
+            await call.end()
+            await asyncio.sleep(random.uniform(SLOW_SECS, 3 * SLOW_SECS))  # noqa: S311
+            holding.cancel()
         else:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
 
-    await call.hold(script, handle_sigterm=True)
+    await call.hold(script, handle_sigint=True, handle_sigterm=True)
 
 
 async def arrives(local: LocalRoark, call_id: str, end: str) -> bool:
@@ -50,9 +75,9 @@ async def arrives(local: LocalRoark, call_id: str, end: str) -> bool:
         env=os.environ | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key"},
     )
     assert process.stdout is not None
-    if end == "SIGTERM":
+    if end in signal.Signals.__members__:
         await process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.Signals[end])
     await asyncio.wait_for(process.communicate(), 60)
     call = local.calls.get(call_id)
     if call is None or call.ended is None or not call.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -16,7 +17,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from faults import AT
+from pipecat_roark import journal, recovery, wire
 from pipecat_roark.cli import main
+from pipecat_roark.local import LocalRoark
+from pipecat_roark.spool import SpooledCall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,3 +143,65 @@ def test_loads_without_the_server() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert ran.stdout == "False\n"
+
+
+async def test_deliver_shows_each_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is delivered, what is left and what can't be read; the status says whether all went."""
+    spool_dir = tmp_path / "spool"
+    held = [SpooledCall.create(spool_dir, f"call#{n}") for n in range(2)]
+    held[0].append(journal.line(AT, started=wire.call_started("call#0", AT, "desk").decode()))
+    held[0].release(done=False)
+    monkeypatch.setenv("ROARK_API_KEY", "key")
+    monkeypatch.setattr(recovery, "DEADLINE_SECS", 0.3)
+
+    async def deliver() -> tuple[int, str]:
+        status = await asyncio.to_thread(main, ["deliver", str(spool_dir)])
+        return status, capsys.readouterr().out
+
+    monkeypatch.setenv("ROARK_BASE_URL", "http://127.0.0.1:9")
+    status, shown = await deliver()
+    assert status == 1
+    assert "1 of 2 call#0: not whole: 1 x call-ended (" in shown
+    folder = held[1].path.name
+    assert f"2 of 2 {folder}: another process delivers it" in shown
+    async with LocalRoark(tmp_path / "calls") as roark:
+        monkeypatch.setenv("ROARK_BASE_URL", roark.url)
+        status, shown = await deliver()
+        assert (status, shown.splitlines()[0]) == (1, "1 of 2 call#0: delivered, 0 bytes")
+        held[1].release(done=True)
+        broken = spool_dir / "broken" / "journal"
+        await asyncio.to_thread(broken.parent.mkdir)
+        await asyncio.to_thread(broken.touch)
+        assert await deliver() == (1, "1 of 1 broken: its first line is damaged\n")
+        await asyncio.to_thread(broken.unlink)
+        assert await deliver() == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "folder", "message"),
+    [("", ".", "api_key is missing"), ("key", "nowhere", "There is no folder nowhere")],
+)
+def test_deliver_says_what_it_lacks(
+    key: str,
+    folder: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a key or a spool it says so and delivers nothing."""
+    monkeypatch.setenv("ROARK_API_KEY", key)
+    assert main(["deliver", folder]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_deliver_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends it; what is left stays in the spool."""
+
+    def stop(_: Path) -> list[Path]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("ROARK_API_KEY", "key")
+    monkeypatch.setattr("pipecat_roark.spool.waiting", stop)
+    assert main(["deliver", str(tmp_path)]) == 1

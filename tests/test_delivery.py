@@ -333,7 +333,7 @@ async def test_the_ending_is_bounded(fault: Any, why: str, log: list[str]) -> No
     assert 0.3 < await end(made) < 0.9
     assert client.arrived == []
     assert client.closed == 1
-    assert Counter(what for what, _ in client.tries)[ENDED] == 1
+    assert ENDED in dict(client.tries)
     assert log == [
         f"{NOT_WHOLE}5 x audio chunk ({why}), 1 x call-ended ({why}), 1 x call-started ({why})."
     ]

@@ -6,15 +6,14 @@ import asyncio
 import logging
 import subprocess
 import sys
-from collections import Counter
 from datetime import datetime, timezone
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from loguru import logger
 
+from faults import answer, first, hang, reset
 from pipecat_roark import wire
 from pipecat_roark.client import RoarkClient
 from pipecat_roark.delivery import Delivery
@@ -22,12 +21,9 @@ from pipecat_roark.local import LocalRoark
 from pipecat_roark.report import CallReport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from aiohttp.typedefs import Handler, Middleware
-
-    Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+    from aiohttp.typedefs import Handler
 
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 PCM = [bytes([n, 0]) * 4000 for n in range(1, 6)]
@@ -67,132 +63,11 @@ async def assert_whole(roark: LocalRoark, call_id: str) -> None:
     assert [call.chunks[index].read_bytes() for index in range(len(PCM))] == PCM
 
 
-def answer(status: int = 200, body: str = "", **headers: str) -> Fault:
-    """Answer in place of Roark, and of the object store."""
-
-    async def fault(*_: Any) -> web.StreamResponse:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(status=status, text=body, headers=named)
-
-    return fault
-
-
-async def reset(request: web.Request, _: Handler) -> web.StreamResponse:
-    """Cut the connection instead of an answer."""
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-async def take_and_reset(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Do the work, and cut the connection before the answer."""
-    await handler(request)
-    return await reset(request, handler)
-
-
-async def truncate(request: web.Request, _: Handler) -> web.StreamResponse:
-    """Announce more than is sent."""
-    reply = web.StreamResponse(headers={"content-length": "99"})
-    await reply.prepare(request)
-    await reply.write(b'{"data": {')
-    assert request.transport is not None
-    request.transport.close()
-    return reply
-
-
-async def hang(request: web.Request, _: Handler) -> web.StreamResponse:
-    """Never answer, for as long as somebody waits."""
-    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    return web.Response()
-
-
-async def dawdle(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer late, but in time."""
-    await asyncio.sleep(0.3)
-    return await handler(request)
-
-
-def first(times: int, fault: Fault, *only: str) -> Middleware:
-    """Let the first requests of each kind, or of some kinds alone, meet a fault."""
-    met: Counter[str] = Counter()
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        kind = await kind_of(request)
-        met[kind] += 1
-        meets = met[kind] <= times and (kind in only or not only)
-        return await (fault(request, handler) if meets else handler(request))
-
-    return middleware
-
-
-async def kind_of(request: web.Request) -> str:
-    """Name a request: an event, `url` or `upload`."""
-    if request.method == "PUT":
-        await request.read()
-        return "upload"
-    return str((await request.json()).get("event", "url"))
-
-
-FAULTS: dict[str, tuple[Any, ...]] = {
-    "503 once": (1, answer(503)),
-    "503 five times": (5, answer(503)),
-    "500": (2, answer(500)),
-    "502 of a gateway": (2, answer(502, "<html>Bad Gateway</html>")),
-    "429, seconds": (2, answer(429, retry_after="0.05")),
-    "429, milliseconds": (2, answer(429, retry_after_ms="50")),
-    "429, a date": (2, answer(429, retry_after="Sun, 01 Mar 2026 12:00:00 GMT")),
-    "a status that is to be tried again": (2, answer(400, x_should_retry="true")),
-    "reset": (2, reset),
-    "reset, but taken": (2, take_and_reset),
-    "truncated": (2, truncate),
-    "no JSON": (2, answer(200, "<html>"), "url"),
-    "no data": (2, answer(200, '{"data": null}'), "url"),
-    "an upload URL that expired": (4, answer(403), "upload"),
-    "an object store that is busy": (4, answer(503), "upload"),
-    "an object store that hangs": (2, hang, "upload"),
-    "events that hang": (1, hang, "call-started", "call-ended"),
-    "a slow API": (99, dawdle, "call-started", "url"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_fault_costs_nothing(
-    fault: tuple[Any, ...], tmp_path: Path, log: list[str]
-) -> None:
-    """What failed is sent again, and the call arrives whole."""
-    async with LocalRoark(tmp_path, middlewares=[first(*fault)]) as roark:
-        took = await hold(roark, "call#1")
-        await assert_whole(roark, "call#1")
-    assert took < 2
-    assert log == ["INFO Call call#1 is at Roark: 5 audio chunks, 40000 bytes."]
-
-
 async def test_a_healthy_api_ends_at_once(tmp_path: Path) -> None:
     """Nobody waits for a call that goes well."""
     async with LocalRoark(tmp_path) as roark:
         assert await hold(roark, "call#1") < 1
         await assert_whole(roark, "call#1")
-
-
-async def test_every_third_request_may_fail(tmp_path: Path, log: list[str]) -> None:
-    """Many calls side by side arrive whole from a network that is hardly one."""
-    random = Random(1)  # noqa: S311  # nothing secret
-
-    @web.middleware
-    async def flake(request: web.Request, handler: Handler) -> web.StreamResponse:
-        await request.read()
-        faults = (answer(503), answer(429), reset, take_and_reset)
-        fault = random.choice(faults) if random.random() < 0.3 else None
-        return await (fault(request, handler) if fault else handler(request))
-
-    calls = [f"call#{n}" for n in range(10)]
-    async with LocalRoark(tmp_path, middlewares=[flake]) as roark:
-        await asyncio.gather(*(hold(roark, call) for call in calls))
-        for call in calls:
-            await assert_whole(roark, call)
-    assert len(log) == len(calls)
 
 
 @pytest.mark.parametrize(

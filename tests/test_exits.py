@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exits import ENDS, arrives
+import exits
 
 if TYPE_CHECKING:
-    from pipecat_roark.local import LocalRoark
+    from pathlib import Path
 
 
-@pytest.mark.parametrize("end", ENDS)
-async def test_a_process_that_ends_loses_nothing(local: LocalRoark, end: str) -> None:
+@pytest.mark.parametrize("end", exits.ENDS)
+async def test_a_process_that_ends_loses_nothing(tmp_path: Path, end: str) -> None:
     """The end of the call and its whole recording arrive before the interpreter is gone."""
-    assert await arrives(local, f"call of {end}", end)
+    async with exits.roark(tmp_path) as local:
+        assert await exits.arrives(local, f"call of {end}", end)

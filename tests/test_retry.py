@@ -20,8 +20,8 @@ IN_TEN_SECONDS = format_datetime(NOW + timedelta(seconds=10), usegmt=True)
 @pytest.mark.parametrize(
     ("status", "retryable"),
     [
-        *((status, True) for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)),
-        *((status, False) for status in (301, 307, 400, 404, 410, 413, 422)),
+        *((status, True) for status in (301, 307, 408, 409, 425, 429, 500, 502, 503, 504, 529)),
+        *((status, False) for status in (400, 404, 410, 413, 422)),
     ],
 )
 def test_the_status_decides(status: int, *, retryable: bool) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipecat_roark import client
 from pipecat_roark.settings import Settings, call_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = "rk-secret"
 GIVEN: dict[str, Any] = {
@@ -23,14 +26,19 @@ GIVEN: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no key or URL of the machine in."""
-    for name in ("ROARK_API_KEY", "ROARK_BASE_URL"):
+    for name in ("ROARK_API_KEY", "ROARK_BASE_URL", "ROARK_SPOOL_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_what_is_given_is_kept() -> None:
     """Everything arrives, the id and the key without spaces around them."""
     settings = Settings.check(
-        agent_id=" front-desk ", api_key=f"{KEY}\n", agent_name="Desk", agent_prompt="Be kind."
+        agent_id=" front-desk ",
+        api_key=f"{KEY}\n",
+        agent_name="Desk",
+        agent_prompt="Be kind.",
+        deadline_secs=2,
+        max_waiting_bytes=0,
     )
     assert settings == Settings(
         agent_id="front-desk",
@@ -38,6 +46,8 @@ def test_what_is_given_is_kept() -> None:
         base_url="https://api.roark.ai",
         agent_name="Desk",
         agent_prompt="Be kind.",
+        deadline_secs=2,
+        max_waiting_bytes=0,
     )
 
 
@@ -54,6 +64,17 @@ def test_what_is_given_is_kept() -> None:
         ({"api_key": f"{KEY}\r\nx: y"}, ValueError, "api_key must be printable ASCII"),
         ({"agent_name": 7}, TypeError, "agent_name must be a string, not int"),
         ({"agent_prompt": ["Be kind."]}, TypeError, "agent_prompt must be a string, not list"),
+        ({"deadline_secs": "10"}, TypeError, "deadline_secs must be a number, not str"),
+        ({"deadline_secs": True}, TypeError, "deadline_secs must be a number, not bool"),
+        ({"deadline_secs": 0}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": -1.5}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": float("inf")}, ValueError, "deadline_secs must be more than 0"),
+        ({"deadline_secs": float("nan")}, ValueError, "deadline_secs must be more than 0"),
+        ({"max_waiting_bytes": None}, TypeError, "max_waiting_bytes must be an integer, not None"),
+        ({"max_waiting_bytes": 1e6}, TypeError, "max_waiting_bytes must be an integer, not float"),
+        ({"max_waiting_bytes": -1}, ValueError, "max_waiting_bytes must be 0 or more"),
+        ({"spool_dir": 7}, TypeError, "spool_dir must be a path, not int"),
+        ({"spool_dir": __file__}, ValueError, "spool_dir must be a folder"),
     ],
 )
 def test_what_cannot_work_is_refused(
@@ -71,6 +92,20 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.check(**{**GIVEN, "api_key": None}).api_key == KEY
     with pytest.raises(ValueError, match="api_key is missing"):
         Settings.check(**{**GIVEN, "api_key": ""})
+
+
+def test_the_spool_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is none unless it is named, and its path holds wherever the process goes."""
+    assert Settings.check(**GIVEN).spool_dir is None
+    monkeypatch.setenv("ROARK_SPOOL_DIR", " ")
+    assert Settings.check(**GIVEN).spool_dir is None
+    monkeypatch.setenv("ROARK_SPOOL_DIR", str(tmp_path / "theirs"))
+    assert Settings.check(**GIVEN).spool_dir == tmp_path / "theirs"
+    assert Settings.check(**GIVEN, spool_dir=str(tmp_path)).spool_dir == tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert Settings.check(**GIVEN, spool_dir="ours").spool_dir == tmp_path / "ours"
 
 
 @pytest.mark.parametrize(

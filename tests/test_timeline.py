@@ -318,6 +318,19 @@ def test_a_chunk_is_cut_where_both_tracks_are_settled(timeline: Timeline) -> Non
     assert not timeline.waiting
 
 
+def test_a_preview_shows_what_is_not_settled_yet(timeline: Timeline) -> None:
+    """It holds the audio that waits for a verdict, at any rate, and settles nothing."""
+    timeline.add("user", [(audio(1, 20), 20 * MS)], RATE)
+    timeline.add("assistant", [(audio(2, 200), 700 * MS)], RATE // 2)
+    assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
+    user, bot = timeline.preview()
+    assert (len(user) // 2, len(bot) // 2) == (700, 700)
+    assert runs(user) == [(1, 20), (0, 680)]
+    assert runs(bot)[0] == (0, 300)
+    assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
+    assert [len(pcm) // 2 for pcm in timeline.take_rest()] == [700, 700]
+
+
 def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:
     """Two destinations of the assistant are one track, in which neither waits for the other."""
     for at in paced(0, 50):

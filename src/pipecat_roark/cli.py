@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipecat_roark.recovery import recover
+from pipecat_roark.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipecat_roark.local import StoredCall
+    from pipecat_roark.recovery import Recovered
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 if the address can't be listened on.
+        The exit status: 0, or 1 if the address can't be listened on, or a call was not delivered.
     """
     parser = argparse.ArgumentParser(
         prog="pipecat-roark", description="Every Pipecat voice call, whole, at Roark."
@@ -37,13 +41,65 @@ def main(argv: Sequence[str] | None = None) -> int:
     local.add_argument("--host", default="127.0.0.1", help="address to listen on")
     local.add_argument("--port", default=8765, type=int, help="port to listen on; 0 for any")
     local.add_argument("--folder", default="calls", type=Path, help="where calls are stored")
+    local.set_defaults(run=_run_local)
+    deliver = commands.add_parser(
+        "deliver",
+        help="deliver the calls that were left in a spool",
+        description=(
+            "Deliver the calls that a deadline or a crash left in a spool. "
+            "The API key is that of ROARK_API_KEY."
+        ),
+    )
+    deliver.add_argument("folder", metavar="DIR", type=Path, help="the spool")
+    deliver.set_defaults(run=_run_deliver)
     options = parser.parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _run_local(options: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(options.host, options.port, options.folder))
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"Can't listen on {options.host}:{options.port}: {error}\n")
         return 1
     return 0
+
+
+def _run_deliver(options: argparse.Namespace) -> int:
+    try:
+        settings = Settings.check(agent_id="any", api_key=None)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if not options.folder.is_dir():
+        sys.stderr.write(f"There is no folder {options.folder}\n")
+        return 1
+    try:
+        return 0 if asyncio.run(_deliver(options.folder, settings)) else 1
+    except KeyboardInterrupt:
+        return 1
+
+
+async def _deliver(spool_dir: Path, settings: Settings) -> bool:
+    """Deliver a spool, and show each call. Return whether everything is at Roark."""
+    whole = True
+    async for call in recover(spool_dir, settings.base_url, settings.api_key):
+        name, receipt = call.pipecat_call_id or call.folder, call.receipt
+        _say(f"{call.number} of {call.of} {name}: {_fate(call)}")
+        whole &= receipt is not None and receipt.whole
+    return whole
+
+
+def _fate(call: Recovered) -> str:
+    """Say what became of a call in a spool."""
+    receipt = call.receipt
+    if receipt is None:
+        return call.problem or "another process delivers it"
+    if receipt.whole:
+        return f"delivered, {receipt.delivered_bytes} bytes"
+    gaps = (f"{gap.count} x {gap.what} ({gap.why})" for gap in receipt.lost + receipt.spooled)
+    return f"not whole: {', '.join(gaps)}"
 
 
 async def _serve(host: str, port: int, folder: Path) -> None:

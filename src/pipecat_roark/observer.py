@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -23,26 +23,31 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark import compat, settings, wire
+from pipecat_roark import compat, recovery, settings, wire
 from pipecat_roark.borrowed import BorrowedRecorder
 from pipecat_roark.call_state import CallState
 from pipecat_roark.client import RoarkClient
-from pipecat_roark.delivery import Delivery
+from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES, Delivery
 from pipecat_roark.guard import Guard
 from pipecat_roark.recorder import StereoRecorder
 from pipecat_roark.report import CallReport
+from pipecat_roark.spool_writer import SpoolWriter
 from pipecat_roark.translator import CONCERNS, SPEAKING, Translator
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from pipecat.clocks.base_clock import BaseClock
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.conversation import Edge
+    from pipecat_roark.receipt import Receipt
 
 _ENDS = (EndFrame, CancelFrame, StopFrame)
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
+_RELEASE_SECS = 1.0
+"""How long it may take to let go of other calls in the spool."""
 _DRAIN_ROUNDS = 3
 """Turns of the event loop in which callbacks that already wait are run."""
 
@@ -73,10 +78,15 @@ class RoarkObserver(BaseObserver):
         pipecat_call_id: The call's identity. By default it is taken from `runner_args`, or random.
         runner_args: What Pipecat's runner hands to the bot, as an object or a mapping: its
             `webrtc_connection.pc_id` or its `session_id` becomes the call's identity.
+        deadline_secs: How long the delivery may go on when the call has ended, in seconds.
+        max_waiting_bytes: How much audio may wait in memory while Roark is away, in bytes.
+        spool_dir: Folder where calls are kept on disk until they are delivered; by default that of
+            the environment's `ROARK_SPOOL_DIR`, else none. It holds speech and transcripts.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If the key is missing, the agent id empty, or `ROARK_BASE_URL` unusable.
+        ValueError: If the key is missing, the agent id empty, `ROARK_BASE_URL` unusable, or
+            a bound out of range.
     """
 
     def __init__(  # noqa: PLR0913  # the drop-in's whole configuration
@@ -89,16 +99,30 @@ class RoarkObserver(BaseObserver):
         audio_buffer_processor: AudioBufferProcessor | None = None,
         pipecat_call_id: str | None = None,
         runner_args: object = None,
+        deadline_secs: float = DEADLINE_SECS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        spool_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         self._register_event_handler("on_call_ended")
         self._settings = settings.Settings.check(
-            agent_id=agent_id, api_key=api_key, agent_name=agent_name, agent_prompt=agent_prompt
+            agent_id=agent_id,
+            api_key=api_key,
+            agent_name=agent_name,
+            agent_prompt=agent_prompt,
+            deadline_secs=deadline_secs,
+            max_waiting_bytes=max_waiting_bytes,
+            spool_dir=spool_dir,
         )
         self._pipecat_call_id = settings.call_id(pipecat_call_id, runner_args)
+        spool_dir = self._settings.spool_dir
+        self._spool = SpoolWriter(spool_dir, self._pipecat_call_id) if spool_dir else None
         self._delivery = Delivery(
             RoarkClient(self._settings.base_url, self._settings.api_key, self._pipecat_call_id),
             label=self._pipecat_call_id,
+            deadline_secs=self._settings.deadline_secs,
+            max_waiting_bytes=self._settings.max_waiting_bytes,
+            spool=self._spool,
         )
         self._state = CallState(self._pipecat_call_id)
         self._own: StereoRecorder | None = None
@@ -123,6 +147,7 @@ class RoarkObserver(BaseObserver):
         self._wall_offset_ns = 0
         self._end_reason: str | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._spooling: asyncio.Future[Any] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -140,21 +165,15 @@ class RoarkObserver(BaseObserver):
         """The call's identity at Roark."""
         return self._pipecat_call_id
 
+    @property
+    def receipt(self) -> Receipt:
+        """What of the call has arrived at Roark, and what is lost; it can be asked at any time."""
+        return self._delivery.receipt
+
     def report(self) -> CallReport:
         """Return the call as it is known now; it can be asked at any time."""
-        if not self._begun:
-            return CallReport(pipecat_call_id=self._pipecat_call_id)
         recorded = bool(self._delivery.chunks)
-        report = self._state.report(
-            self._now(),
-            wall=self._wall,
-            origin=self._recorder.origin_ns if recorded or self._ending is None else None,
-            offset_ms=self._own.offset_ms if self._own else None,
-        )
-        if not recorded:
-            return report
-        rate, channels = self._recorder.sample_rate, self._recorder.num_channels
-        return replace(report, sample_rate=rate, num_channels=channels)
+        return self._report(recorded=recorded, placed=recorded or self._ending is None)
 
     async def aflush(self, reason: str = "client-disconnected") -> None:
         """End the call now and wait until it is delivered, for as long as the deadline allows.
@@ -190,6 +209,20 @@ class RoarkObserver(BaseObserver):
         )
         return self._own
 
+    def _report(self, *, recorded: bool, placed: bool) -> CallReport:
+        if not self._begun:
+            return CallReport(pipecat_call_id=self._pipecat_call_id)
+        report = self._state.report(
+            self._now(),
+            wall=self._wall,
+            origin=self._recorder.origin_ns if placed else None,
+            offset_ms=self._own.offset_ms if self._own else None,
+        )
+        if not recorded:
+            return report
+        rate, channels = self._recorder.sample_rate, self._recorder.num_channels
+        return replace(report, sample_rate=rate, num_channels=channels)
+
     def _attach(self, setup: FrameProcessorSetup) -> None:
         if compat.attach(self, setup.observer):
             logger.warning(
@@ -219,6 +252,7 @@ class RoarkObserver(BaseObserver):
         elif isinstance(frame, CONCERNS):
             played = released or not self._has_output
             self._translator.read(frame, data.timestamp, played=played)
+            self._note_change()
 
     def _see_inline(self, frame: Frame, at: int) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
@@ -232,6 +266,7 @@ class RoarkObserver(BaseObserver):
                 self._end()
             elif self._own.after_output or not isinstance(frame, TTSTextFrame):
                 self._translator.read(frame, at, played=True)
+                self._note_change()
 
     def _hear_bot(self, at: int, edge: Edge, which: Literal["from", "until"]) -> None:
         if which == "until":
@@ -257,6 +292,30 @@ class RoarkObserver(BaseObserver):
                 self._settings.agent_prompt,
             )
         )
+
+        if self._spool is not None:
+            self._spooling = asyncio.gather(
+                self._spool.follow(self._draft, self._tail),
+                recovery.deliver_left(
+                    self._spool.spool_dir, self._settings.base_url, self._settings.api_key
+                ),
+                return_exceptions=True,
+            )
+
+    def _note_change(self) -> None:
+        if self._spool is not None:
+            self._spool.changed.set()
+
+    def _draft(self) -> wire.CallEnded:
+        """Return `call-ended` as it would be now, with the audio that is in no chunk yet."""
+        recorded = bool(self._tail()[1] or self._delivery.chunks)
+        report = self._report(recorded=recorded, placed=recorded)
+        return wire.call_ended_event(report, datetime.now(timezone.utc))
+
+    def _tail(self) -> tuple[int, bytes]:
+        """Return the audio that is in no chunk yet, and which chunk it will be part of."""
+        tail = self._own.tail() if self._own else b""
+        return self._delivery.chunks, tail
 
     def _wall(self, at: int) -> datetime:
         return datetime.fromtimestamp((at + self._wall_offset_ns) / 1_000_000_000, timezone.utc)
@@ -285,10 +344,14 @@ class RoarkObserver(BaseObserver):
             await asyncio.sleep(0)
         with self._guard:
             await self._recorder.stop_recording()
+        if self._spooling is not None:
+            self._spooling.cancel()
         self._warn_of_placement()
         self._state.ended(at, self._end_reason or "unknown")
         report = self.report()
         await self._delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
+        if self._spooling is not None:
+            await asyncio.wait([self._spooling], timeout=_RELEASE_SECS)
         if not report.turns:
             logger.warning(
                 f"Call {self._pipecat_call_id} has an empty transcript: no TranscriptionFrame and "

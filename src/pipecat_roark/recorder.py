@@ -173,6 +173,11 @@ class StereoRecorder(AudioBufferProcessor):
         self._lay_all()
         return b"" if self._timeline is None else _interleave(*self._timeline.peek())
 
+    def tail(self) -> bytes:
+        """Return all audio that no event has handed out yet, interleaved, as it looks now."""
+        self._lay_all()
+        return b"" if self._timeline is None else _interleave(*self._timeline.preview())
+
     async def start_recording(self) -> None:
         """Record again after `stop_recording`; what was recorded stays."""
         if not self._armed:

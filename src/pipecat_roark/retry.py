@@ -72,7 +72,8 @@ def failure(status: int, headers: Mapping[str, str], now: datetime, *, to: str) 
         to: Who answered, for the text.
     """
     said = headers.get("x-should-retry", "").lower()
-    retryable = status in RETRYABLE_STATUSES or status >= 500  # noqa: PLR2004
+    # A redirect is the answer of something in between; it is never followed, for it may lead away.
+    retryable = status in RETRYABLE_STATUSES or status // 100 in {3, 5}
     if said in {"true", "false"}:
         retryable = said == "true"
     return DeliveryError(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipecat_roark import client
+from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES
 
 API_KEY_VARIABLE = "ROARK_API_KEY"
+SPOOL_DIR_VARIABLE = "ROARK_SPOOL_DIR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,9 @@ class Settings:
         base_url: Where Roark is.
         agent_name: The agent's name, if given.
         agent_prompt: The agent's prompt, if given; not part of the `repr`.
+        deadline_secs: Bound on the ending, in seconds.
+        max_waiting_bytes: Bound on the audio that waits in memory.
+        spool_dir: Where calls are kept on disk, if they are.
     """
 
     agent_id: str
@@ -29,17 +36,28 @@ class Settings:
     base_url: str
     agent_name: str | None = None
     agent_prompt: str | None = field(default=None, repr=False)
+    deadline_secs: float = DEADLINE_SECS
+    max_waiting_bytes: int = MAX_WAITING_BYTES
+    spool_dir: Path | None = None
 
     @classmethod
-    def check(
-        cls, *, agent_id: str, api_key: str | None, agent_name: str | None, agent_prompt: str | None
+    def check(  # noqa: PLR0913  # keyword-only, each with a default but the first two
+        cls,
+        *,
+        agent_id: str,
+        api_key: str | None,
+        agent_name: str | None = None,
+        agent_prompt: str | None = None,
+        deadline_secs: float = DEADLINE_SECS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        spool_dir: str | os.PathLike[str] | None = None,
     ) -> Settings:
         """Return settings that a call can rely on.
 
         Raises:
-            TypeError: If a value isn't a string.
-            ValueError: If the key is missing or unusable, the agent id empty, or the base URL of
-                the environment unusable.
+            TypeError: If a value has the wrong type.
+            ValueError: If the key is missing or unusable, the agent id empty, the base URL of the
+                environment unusable, or a bound out of range.
         """
         agent_id = _text("agent_id", agent_id, hint="the id of your agent at Roark")
         if api_key is None:
@@ -56,6 +74,9 @@ class Settings:
             base_url=client.base_url(),
             agent_name=agent_name,
             agent_prompt=agent_prompt,
+            deadline_secs=_deadline(deadline_secs),
+            max_waiting_bytes=_bound(max_waiting_bytes),
+            spool_dir=_folder(spool_dir),
         )
 
 
@@ -89,6 +110,35 @@ def _text(name: str, value: str, *, hint: str) -> str:
     if not value.strip():
         raise ValueError(f"{name} is missing: {hint}")
     return value.strip()
+
+
+def _folder(spool_dir: object) -> Path | None:
+    if spool_dir is None:
+        spool_dir = os.environ.get(SPOOL_DIR_VARIABLE, "").strip() or None
+        if spool_dir is None:
+            return None
+    if not isinstance(spool_dir, (str, os.PathLike)):
+        raise TypeError(f"spool_dir must be a path, not {type(spool_dir).__name__}")
+    path = Path(spool_dir).absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError("spool_dir must be a folder")
+    return path
+
+
+def _deadline(secs: object) -> float:
+    if not isinstance(secs, (int, float)) or isinstance(secs, bool):
+        raise TypeError(f"deadline_secs must be a number, not {type(secs).__name__}")
+    if not 0 < secs < math.inf:
+        raise ValueError("deadline_secs must be more than 0, and finite")
+    return secs
+
+
+def _bound(size: object) -> int:
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"max_waiting_bytes must be an integer, not {type(size).__name__}")
+    if size < 0:
+        raise ValueError("max_waiting_bytes must be 0 or more")
+    return size
 
 
 def _get(holder: object, name: str) -> object:

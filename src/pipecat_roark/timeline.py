@@ -31,7 +31,7 @@ import numpy as np
 import soxr
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     Frames = Sequence[tuple[bytes, int]]
     """Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
@@ -140,6 +140,16 @@ class Track:
     def peek(self) -> bytes:
         """Return what is laid and not taken."""
         return b"".join(self._pcm)
+
+    def preview(self) -> bytes:
+        """Return what was added and not taken: what is laid, and the rest as it looks now."""
+        audio = list(self._pcm)
+        for segment, silence in self._verdicts():
+            audio.append(bytes(2 * silence))
+            audio += [
+                _Stretch(rate, self._rate).push(pcm, last=True) for pcm, rate in segment.audio
+            ]
+        return b"".join(audio)
 
     def add(self, frames: Frames, rate: int, *, begins: bool = False) -> None:
         """Take the next frames.
@@ -373,9 +383,11 @@ class Timeline:
 
     def peek(self) -> tuple[bytes, bytes]:
         """Return what is laid and not taken, with silence behind the shorter track."""
-        user, bot = (_mix([track.peek() for track in lines]) for lines in self._tracks.values())
-        length = max(len(user), len(bot))
-        return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
+        return self._level(Track.peek)
+
+    def preview(self) -> tuple[bytes, bytes]:
+        """Return what was added and not taken, as it looks now; nothing is settled by it."""
+        return self._level(Track.preview)
 
     def take_rest(self) -> tuple[bytes, bytes]:
         """Settle everything and remove it; the shorter track is filled up with silence."""
@@ -397,6 +409,11 @@ class Timeline:
     def _new_track(self, speaker: Speaker, *, taken: int = 0) -> Track:
         paced = self._paced or speaker == "user"
         return Track(self.rate, self.origin_ns, paced=paced, taken=taken)
+
+    def _level(self, read: Callable[[Track], bytes]) -> tuple[bytes, bytes]:
+        user, bot = (_mix([read(track) for track in lines]) for lines in self._tracks.values())
+        length = max(len(user), len(bot))
+        return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
 
     def _all(self) -> Iterator[Track]:
         return chain.from_iterable(self._tracks.values())

@@ -104,7 +104,12 @@ def call_started(
 
 
 def call_ended(report: CallReport, at: datetime) -> bytes:
-    """Encode `call-ended` from a report; a recording counts if it has a sample rate."""
+    """Encode `call-ended` from a report."""
+    return encode(call_ended_event(report, at))
+
+
+def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
+    """Return `call-ended` from a report; a recording counts if it has a sample rate."""
     event = CallEnded(
         event="call-ended",
         pipecatCallId=report.pipecat_call_id,
@@ -122,7 +127,7 @@ def call_ended(report: CallReport, at: datetime) -> bytes:
         event["transcript"] = [_turn(turn) for turn in report.turns]
     if report.tool_calls:
         event["toolCalls"] = [record for call in report.tool_calls for record in _tool_call(call)]
-    return encode(event)
+    return event
 
 
 def chunk_upload(pipecat_call_id: str, index: int) -> bytes:

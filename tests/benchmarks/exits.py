@@ -14,8 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exits import ENDS, arrives
-from pipecat_roark.local import LocalRoark
+from exits import ENDS, arrives, roark
 
 AT_ONCE = 2
 
@@ -25,7 +24,7 @@ async def main(runs: int) -> int:
     lost = 0
     places = asyncio.Semaphore(AT_ONCE)
     with tempfile.TemporaryDirectory() as folder:
-        async with LocalRoark(Path(folder)) as local:
+        async with roark(Path(folder)) as local:
 
             async def once(end: str, run: int) -> bool:
                 async with places:
@@ -33,10 +32,10 @@ async def main(runs: int) -> int:
 
             for end in ENDS:
                 whole = sum(await asyncio.gather(*(once(end, run) for run in range(runs))))
-                print(f"{end:10} {whole} of {runs} calls arrived whole")
+                print(f"{end:22} {whole} of {runs} calls arrived whole")
                 lost += runs - whole
     return 1 if lost else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)))
+    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)))
