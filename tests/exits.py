@@ -54,6 +54,7 @@ async def hold(call_id: str, end: str) -> None:
         if end == "end frame":
             await call.end()
         elif end == "cancelled":
+            await asyncio.sleep(0.2)  # A cancellation overtakes words that are on their way.
             await call.task.cancel()
         elif end == "cancelled while ending":
             await call.end()

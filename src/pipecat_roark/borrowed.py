@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
+    from pipecat_roark.call_state import OffsetMs
 
 _HANDLER_ROUNDS = 3
 """Turns of the event loop that the handlers of the last audio may take to run."""
@@ -41,6 +42,8 @@ class BorrowedRecorder:
         """Pipeline time of sample 0, or None while nothing was recorded."""
         self.sample_rate = 0
         self.num_channels = 0
+        self.offset_ms: OffsetMs | None = None
+        """Nothing: where a sample lies is not known."""
         self._armed = False
         self._processor = processor
         self._on_chunk = on_chunk
@@ -62,6 +65,10 @@ class BorrowedRecorder:
         if self.origin_ns is None and isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)):
             length = frame.num_frames * 1_000_000_000 // frame.sample_rate
             self.origin_ns = data.timestamp - length
+
+    def tail(self) -> bytes:
+        """Return nothing: its audio is known only once it is handed out."""
+        return b""
 
     async def stop_recording(self) -> None:
         """Hand out what is left. Its handlers are tasks, so they get their turn here."""

@@ -1,12 +1,8 @@
-"""The observer that a user puts into a pipeline. It translates, and owns everything of one call."""
+"""The observer that a user puts into a pipeline: it shows a call what Pipecat does."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from dataclasses import replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -23,33 +19,25 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark import compat, recovery, settings, wire
+from pipecat_roark import compat, settings
 from pipecat_roark.borrowed import BorrowedRecorder
-from pipecat_roark.call_state import CallState
-from pipecat_roark.client import RoarkClient
-from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES, Delivery
+from pipecat_roark.call import Call
+from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES
 from pipecat_roark.guard import Guard
 from pipecat_roark.recorder import StereoRecorder
-from pipecat_roark.report import CallReport
-from pipecat_roark.spool_writer import SpoolWriter
 from pipecat_roark.translator import CONCERNS, SPEAKING, Translator
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
 
-    from pipecat.clocks.base_clock import BaseClock
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.conversation import Edge
     from pipecat_roark.receipt import Receipt
+    from pipecat_roark.report import CallReport
 
 _ENDS = (EndFrame, CancelFrame, StopFrame)
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
-_RELEASE_SECS = 1.0
-"""How long it may take to let go of other calls in the spool."""
-_DRAIN_ROUNDS = 3
-"""Turns of the event loop in which callbacks that already wait are run."""
 
 
 class RoarkObserver(BaseObserver):
@@ -114,45 +102,38 @@ class RoarkObserver(BaseObserver):
             max_waiting_bytes=max_waiting_bytes,
             spool_dir=spool_dir,
         )
-        self._pipecat_call_id = settings.call_id(pipecat_call_id, runner_args)
-        spool_dir = self._settings.spool_dir
-        self._spool = SpoolWriter(spool_dir, self._pipecat_call_id) if spool_dir else None
-        self._delivery = Delivery(
-            RoarkClient(self._settings.base_url, self._settings.api_key, self._pipecat_call_id),
-            label=self._pipecat_call_id,
-            deadline_secs=self._settings.deadline_secs,
-            max_waiting_bytes=self._settings.max_waiting_bytes,
-            spool=self._spool,
+        self._guard = Guard("call")
+        self._call = Call(
+            self._settings,
+            settings.call_id(pipecat_call_id, runner_args),
+            guard=self._guard,
+            on_ended=self._ended,
         )
-        self._state = CallState(self._pipecat_call_id)
-        self._own: StereoRecorder | None = None
         self._recorder: StereoRecorder | BorrowedRecorder
+        self._audio_processor: AudioBufferProcessor
         if audio_buffer_processor is None:
-            self._audio_processor: AudioBufferProcessor = self._record()
+            self._recorder = self._audio_processor = self._record()
         elif isinstance(audio_buffer_processor, AudioBufferProcessor):
+            on_chunk = self._call.delivery.add_audio
+            self._recorder = BorrowedRecorder(audio_buffer_processor, on_chunk)
             self._audio_processor = audio_buffer_processor
-            self._recorder = BorrowedRecorder(audio_buffer_processor, self._delivery.add_audio)
         else:
             raise TypeError(
                 "audio_buffer_processor must be an AudioBufferProcessor, "
                 f"not {type(audio_buffer_processor).__name__}"
             )
-        self._translator = Translator(self._state, recorder=self._own)
-        self._guard = Guard("call")
+        self._call.recorder = self._recorder
+        own = self._recorder if isinstance(self._recorder, StereoRecorder) else None
+        self._translator = Translator(self._call.state, recorder=own)
+        self._own = own
         self._concerns: dict[type, bool] = {}
         self._has_output = False
         self._behind_output = False
-        self._begun = False
-        self._now: Callable[[], int] = int  # zero, until the pipeline has a clock
-        self._wall_offset_ns = 0
-        self._end_reason: str | None = None
-        self._ending: asyncio.Task[None] | None = None
-        self._spooling: asyncio.Future[Any] | None = None
 
     def __repr__(self) -> str:
         return (
             f"RoarkObserver(agent_id={self._settings.agent_id!r}, "
-            f"pipecat_call_id={self._pipecat_call_id!r})"
+            f"pipecat_call_id={self.pipecat_call_id!r})"
         )
 
     @property
@@ -163,17 +144,16 @@ class RoarkObserver(BaseObserver):
     @property
     def pipecat_call_id(self) -> str:
         """The call's identity at Roark."""
-        return self._pipecat_call_id
+        return self._call.pipecat_call_id
 
     @property
     def receipt(self) -> Receipt:
         """What of the call has arrived at Roark, and what is lost; it can be asked at any time."""
-        return self._delivery.receipt
+        return self._call.delivery.receipt
 
     def report(self) -> CallReport:
         """Return the call as it is known now; it can be asked at any time."""
-        recorded = bool(self._delivery.chunks)
-        return self._report(recorded=recorded, placed=recorded or self._ending is None)
+        return self._call.report()
 
     async def aflush(self, reason: str = "client-disconnected") -> None:
         """End the call now and wait until it is delivered, for as long as the deadline allows.
@@ -185,7 +165,7 @@ class RoarkObserver(BaseObserver):
             reason: Why the call ended, unless an end frame came before.
         """
         with self._guard:
-            await self._finished(reason)
+            await self._call.finished(reason)
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; returns at once, whatever the frame."""
@@ -196,32 +176,17 @@ class RoarkObserver(BaseObserver):
     async def cleanup(self) -> None:
         """Finish the call: the pipeline is over."""
         with self._guard:
-            await self._finished()
+            await self._call.finished()
         await super().cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
 
     def _record(self) -> StereoRecorder:
-        self._own = self._recorder = StereoRecorder(
-            on_chunk=self._delivery.add_audio,
+        return StereoRecorder(
+            on_chunk=self._call.delivery.add_audio,
             on_frame=self._see_inline,
             on_bot_audible=self._hear_bot,
             on_setup=self._attach,
-            on_cleanup=self._finished,
+            on_cleanup=self._call.finished,
         )
-        return self._own
-
-    def _report(self, *, recorded: bool, placed: bool) -> CallReport:
-        if not self._begun:
-            return CallReport(pipecat_call_id=self._pipecat_call_id)
-        report = self._state.report(
-            self._now(),
-            wall=self._wall,
-            origin=self._recorder.origin_ns if placed else None,
-            offset_ms=self._own.offset_ms if self._own else None,
-        )
-        if not recorded:
-            return report
-        rate, channels = self._recorder.sample_rate, self._recorder.num_channels
-        return replace(report, sample_rate=rate, num_channels=channels)
 
     def _attach(self, setup: FrameProcessorSetup) -> None:
         if compat.attach(self, setup.observer):
@@ -238,7 +203,7 @@ class RoarkObserver(BaseObserver):
         self._has_output |= released
         if isinstance(frame, StartFrame) and data.destination is self._audio_processor:
             self._behind_output = self._has_output  # the start passes processors in their order
-        self._begin(data.source.get_clock(), data.timestamp)
+        self._call.begin(data.source.get_clock().get_time, data.timestamp)
         if isinstance(self._recorder, BorrowedRecorder):
             await self._recorder.see(data)
             if isinstance(frame, _AUDIO) and self._recorder.origin_ns is None:
@@ -246,13 +211,13 @@ class RoarkObserver(BaseObserver):
         if isinstance(frame, SPEAKING) and self._own and self._own.in_pipeline:
             return  # read inline, where the place in the recording is known
         if isinstance(frame, _ENDS):
-            self._note_end(frame)
+            self._call.note_reason(_reason(frame))
             if released:
-                self._end()
+                self._call.end()
         elif isinstance(frame, CONCERNS):
             played = released or not self._has_output
             self._translator.read(frame, data.timestamp, played=played)
-            self._note_change()
+            self._call.changed()
 
     def _see_inline(self, frame: Frame, at: int) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
@@ -260,128 +225,40 @@ class RoarkObserver(BaseObserver):
             return
         with self._guard:
             if isinstance(frame, StartFrame):
-                self._begin(self._own.get_clock(), at)
+                self._call.begin(self._own.get_clock().get_time, at)
             elif isinstance(frame, _ENDS):
-                self._note_end(frame)
-                self._end()
+                self._call.note_reason(_reason(frame))
+                self._call.end()
             elif self._own.after_output or not isinstance(frame, TTSTextFrame):
                 self._translator.read(frame, at, played=True)
-                self._note_change()
+                self._call.changed()
 
     def _hear_bot(self, at: int, edge: Edge, which: Literal["from", "until"]) -> None:
         if which == "until":
-            self._state.bot_audible_until(at, edge)
+            self._call.state.bot_audible_until(at, edge)
         else:
-            self._state.bot_audible_from(at, edge)
+            self._call.state.bot_audible_from(at, edge)
 
-    def _begin(self, clock: BaseClock, at: int) -> None:
-        """Begin the call at the first frame that either eye sees."""
-        if self._begun:
-            return
-        self._begun = True
-        self._now = clock.get_time
-        # One reading of both clocks for the whole call: a step of the wall clock moves nothing.
-        self._wall_offset_ns = time.time_ns() - self._now()
-        self._state.started(at)
-        self._delivery.begin(
-            wire.call_started(
-                self._pipecat_call_id,
-                self._wall(at),
-                self._settings.agent_id,
-                self._settings.agent_name,
-                self._settings.agent_prompt,
-            )
-        )
-
-        if self._spool is not None:
-            self._spooling = asyncio.gather(
-                self._spool.follow(self._draft, self._tail),
-                recovery.deliver_left(
-                    self._spool.spool_dir, self._settings.base_url, self._settings.api_key
-                ),
-                return_exceptions=True,
-            )
-
-    def _note_change(self) -> None:
-        if self._spool is not None:
-            self._spool.changed.set()
-
-    def _draft(self) -> wire.CallEnded:
-        """Return `call-ended` as it would be now, with the audio that is in no chunk yet."""
-        recorded = bool(self._tail()[1] or self._delivery.chunks)
-        report = self._report(recorded=recorded, placed=recorded)
-        return wire.call_ended_event(report, datetime.now(timezone.utc))
-
-    def _tail(self) -> tuple[int, bytes]:
-        """Return the audio that is in no chunk yet, and which chunk it will be part of."""
-        tail = self._own.tail() if self._own else b""
-        return self._delivery.chunks, tail
-
-    def _wall(self, at: int) -> datetime:
-        return datetime.fromtimestamp((at + self._wall_offset_ns) / 1_000_000_000, timezone.utc)
-
-    def _note_end(self, frame: Frame) -> None:
-        if self._end_reason is None and not isinstance(frame, StopFrame):
-            # The reason is on the frames from 0.0.93 on.
-            self._end_reason = str(getattr(frame, "reason", None) or "agent-ended")
-
-    def _end(self) -> asyncio.Task[None]:
-        """Start the one ending of this call, or return it."""
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._finish())
-        return self._ending
-
-    async def _finished(self, reason: str | None = None) -> None:
-        """Wait for the ending, even while being cancelled: it is bounded, and nothing is lost."""
-        if not self._begun:
-            return
-        self._end_reason = self._end_reason or reason
-        await _outlast(self._end())
-
-    async def _finish(self) -> None:
-        at = self._now()
-        for _ in range(_DRAIN_ROUNDS):
-            await asyncio.sleep(0)
-        with self._guard:
-            await self._recorder.stop_recording()
-        if self._spooling is not None:
-            self._spooling.cancel()
+    async def _ended(self, report: CallReport) -> None:
         self._warn_of_placement()
-        self._state.ended(at, self._end_reason or "unknown")
-        report = self.report()
-        await self._delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
-        if self._spooling is not None:
-            await asyncio.wait([self._spooling], timeout=_RELEASE_SECS)
-        if not report.turns:
-            logger.warning(
-                f"Call {self._pipecat_call_id} has an empty transcript: no TranscriptionFrame and "
-                "no TTSTextFrame was seen. Usual causes: the observer is not in "
-                "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
-            )
         await self._call_event_handler("on_call_ended", report)
 
     def _warn_of_placement(self) -> None:
         mend = "Put it right after transport.output() in the pipeline."
         if not self._recorder.in_pipeline:
             logger.warning(
-                f"Call {self._pipecat_call_id} has no recording: its audio processor is not in the "
+                f"Call {self.pipecat_call_id} has no recording: its audio processor is not in the "
                 f"pipeline. {mend}"
             )
         elif self._has_output and not (self._behind_output or self._recorder.after_output):
             logger.warning(
-                f"Call {self._pipecat_call_id} was recorded before transport.output(): the "
+                f"Call {self.pipecat_call_id} was recorded before transport.output(): the "
                 f"assistant is there as it was made, not as it was heard. {mend}"
             )
 
 
-async def _outlast(task: asyncio.Task[None]) -> None:
-    """Wait for a task to its end; a cancellation meanwhile is raised after it."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:  # noqa: PERF203
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    await task
+def _reason(frame: Frame) -> str | None:
+    """Return why a frame ends the call; the reason is on the frames from 0.0.93 on."""
+    if isinstance(frame, StopFrame):
+        return None
+    return str(getattr(frame, "reason", None) or "agent-ended")
