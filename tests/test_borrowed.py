@@ -24,6 +24,8 @@ from pipecat_roark import RoarkObserver
 from pipecat_roark.borrowed import BorrowedRecorder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipecat.frames.frames import Frame
     from pipecat.processors.frame_processor import FrameProcessor
 
@@ -154,3 +156,23 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         markers.append([turn["audioOffsetMs"] for turn in arrived.ended["transcript"]])
         assert all(heard(arrived.recording, side) for side in (LEFT, RIGHT))
     assert markers[0] == pytest.approx(markers[1], abs=100)
+
+
+async def test_a_call_with_the_callers_own_may_be_spooled(
+    local: LocalRoark, tmp_path: Path
+) -> None:
+    """With a spool it arrives just the same, and nothing stays on disk."""
+    spool = tmp_path / "spool"
+    caller = AudioBufferProcessor(num_channels=2)
+    roark = RoarkObserver(agent_id="desk", audio_buffer_processor=caller, spool_dir=spool)
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.")
+        await call.quiet()
+        await call.end()
+
+    await Call(observers=[roark], after_output=[caller]).hold(script)
+    arrived = local.calls[roark.pipecat_call_id]
+    assert arrived.complete
+    assert arrived.recording is not None
+    assert [*spool.iterdir()] == []
