@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pipecat.pipeline.runner import PipelineRunner
 
 import exits
 
@@ -15,5 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("end", exits.ENDS)
 async def test_a_process_that_ends_loses_nothing(tmp_path: Path, end: str) -> None:
     """The end of the call and its whole recording arrive before the interpreter is gone."""
+    if end == "cancelled while ending" and not hasattr(PipelineRunner, "add_workers"):
+        pytest.skip("before 1.3.0 Pipecat hangs by itself when it is cancelled in its cleanup")
     async with exits.roark(tmp_path) as local:
         assert await exits.arrives(local, f"call of {end}", end)
