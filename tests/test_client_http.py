@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from loguru import logger
 
 from pipecat_roark.client import MAX_REPLY_BYTES, RoarkClient
+from pipecat_roark.retry import DeliveryError
 from servers import EVENT, KEY, PCM, STORE, break_off, drip, failed, hang, serving
 
 if TYPE_CHECKING:
@@ -29,6 +32,31 @@ async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> Non
             failure = await failed(client.send_event(EVENT))
             assert (str(failure), failure.retryable) == ("ConnectError on the way to Roark", True)
             await client.aclose()
+
+
+async def test_a_handshake_that_stands_still_is_hung_up() -> None:
+    """Its connection is closed with the try, not by the collector at some later time."""
+    hung_up = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while await reader.read(65536):
+                pass
+        hung_up.set()
+        writer.close()
+
+    gc.disable()
+    try:
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = RoarkClient(url, KEY, "call#1", answer_secs=0.2)
+            with pytest.raises(DeliveryError) as failure:
+                await client.send_event(EVENT)
+            await asyncio.wait_for(hung_up.wait(), 2)
+            await client.aclose()
+    finally:
+        gc.enable()
+    assert failure.value.retryable
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

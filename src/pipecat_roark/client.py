@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -163,7 +163,13 @@ class RoarkClient:
         reply = bytearray()
         hushed = _discreet.set(True)
         try:
-            async with http.stream(method, url, content=body, headers=dict(headers)) as response:
+            async with http.stream(
+                method,
+                url,
+                content=body,
+                headers=dict(headers),
+                extensions={"trace": _Handshake().trace},
+            ) as response:
                 # Raw, for a small reply may unpack to a huge one.
                 async for part in response.aiter_raw():
                     reply += part
@@ -178,6 +184,19 @@ class RoarkClient:
             # In a thread: modules and TLS context take up to 0.15 s each, the first time.
             self._opening = asyncio.create_task(asyncio.to_thread(_http, self._answer_secs))
         return await asyncio.shield(self._opening)
+
+
+class _Handshake:
+    """Closes the connection of a TLS handshake that is cancelled, which httpx leaves open."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._connection = info["return_value"]
+        elif event == "connection.start_tls.failed":
+            await self._connection.aclose()
 
 
 def _http(timeout: float) -> httpx.AsyncClient:
