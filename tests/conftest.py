@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,10 +26,23 @@ def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def log() -> Iterator[list[str]]:
     """Collect what is logged at INFO and above by the library."""
+    with _collected("INFO") as lines:
+        yield lines
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """Collect what the library warns of."""
+    with _collected("WARNING") as lines:
+        yield lines
+
+
+@contextmanager
+def _collected(level: str) -> Iterator[list[str]]:
     lines: list[str] = []
     sink = logger.add(
         lambda message: lines.append(str(message).rstrip()),
-        level="INFO",
+        level=level,
         format="{level} {message}",
         filter="pipecat_roark",
     )

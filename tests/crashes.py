@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from pipecat.frames.frames import FunctionCallInProgressFrame, FunctionCallResultFrame
 
+from audio import LEFT, RIGHT, heard
 from calls import Call
 from pipecat_roark import RoarkObserver
 from pipecat_roark.local import LocalRoark
@@ -35,6 +36,8 @@ SEEN_SECS = 0.1
 LOST_MS = 1000
 """Audio that may be missing."""
 CALL_SECS = 8.0
+TONE_MS, JITTER_MS = 300, 25
+"""How long a tone is, and how far off it may be heard."""
 
 
 def roark(folder: Path) -> LocalRoark:
@@ -72,7 +75,7 @@ async def hold(call_id: str) -> None:
         for number in range(10):
             tool = ("look", f"tool-{number}", dict[str, str]())
             await call.push(FunctionCallInProgressFrame(*tool))
-            await call.bot_says(f"Answer {number}.", secs=0.3)
+            await call.bot_says(f"Answer {number}.", secs=TONE_MS / 1000)
             await call.quiet()
             await asyncio.sleep(SEEN_SECS)
             say("turn", f"Answer {number}.")
@@ -80,7 +83,7 @@ async def hold(call_id: str) -> None:
             await asyncio.sleep(SEEN_SECS)
             say("tool", f"tool-{number}")
             await asyncio.sleep(0.3)
-            await call.user_says(f"Question {number}.", secs=0.3)
+            await call.user_says(f"Question {number}.", secs=TONE_MS / 1000)
             await asyncio.sleep(SEEN_SECS)
             say("turn", f"Question {number}.")
             await asyncio.sleep(0.3)
@@ -139,10 +142,21 @@ def _faults(call: StoredCall | None, facts: list[list[str]], spool_dir: Path) ->
     returned = [what for kind, what in facts if kind == "tool"]
     if results[: len(returned)] != returned or len(set(results)) != len(results):
         yield f"{results} instead of {returned}"
+    yield from _faults_of_audio(call, facts)
+
+
+def _faults_of_audio(call: StoredCall, facts: list[list[str]]) -> Iterator[str]:
     captured = max((int(what) for kind, what in facts if kind == "audio"), default=0)
     recorded = _length_ms(call)
     if not captured - LOST_MS <= recorded <= captured + LOST_MS:
         yield f"{recorded} ms of audio instead of {captured}"
+    for role, side in (("Answer", RIGHT), ("Question", LEFT)):
+        tones = heard(call.recording, side) if call.recording is not None else []
+        finished = sum(kind == "turn" and what.startswith(role) for kind, what in facts)
+        if not finished - 1 <= len(tones) <= finished + 1:
+            yield f"{len(tones)} tones of {finished} turns ({role})"
+        if wrong := [tone for tone in tones[:-1] if abs(tone[1] - tone[0] - TONE_MS) > JITTER_MS]:
+            yield f"tones of a wrong length: {wrong} ({role})"
 
 
 def _length_ms(call: StoredCall) -> int:

@@ -121,7 +121,7 @@ async def test_a_call_arrives_in_order(log: list[str]) -> None:
         (ENDED, ENDED.encode()),
     ]
     assert client.closed == 1
-    assert log == ["INFO Call call-1 is at Roark: 3 audio chunks, 1200 bytes."]
+    assert log == ["INFO Call call-1 has ended: 3 of 3 audio chunks are at Roark, 1200 bytes."]
 
 
 async def test_a_call_without_audio_arrives(log: list[str]) -> None:
@@ -129,7 +129,7 @@ async def test_a_call_without_audio_arrives(log: list[str]) -> None:
     client = ScriptedClient()
     await end(delivery(client))
     assert client.arrived == [STARTED, ENDED]
-    assert log == ["INFO Call call-1 is at Roark: 0 audio chunks, 0 bytes."]
+    assert log == ["INFO Call call-1 has ended: 0 of 0 audio chunks are at Roark, 0 bytes."]
 
 
 @pytest.mark.parametrize("in_one_piece", [True, False])
@@ -156,7 +156,7 @@ async def test_a_few_uploads_are_in_flight(*, in_one_piece: bool) -> None:
     assert client.arrived[-1] == ENDED
 
 
-async def test_no_chunk_waits_for_the_start(log: list[str]) -> None:
+async def test_no_chunk_waits_for_the_start(warned: list[str]) -> None:
     """A start that is slow, or never arrives, holds nothing up but the end, for a while."""
     client = ScriptedClient(hanging(STARTED))
     made = delivery(client, deadline_secs=0.4)
@@ -165,7 +165,7 @@ async def test_no_chunk_waits_for_the_start(log: list[str]) -> None:
     assert client.arrived == [0]
     assert 0.25 < await end(made) < 0.9
     assert client.arrived == [0, ENDED]
-    assert log == [f"{NOT_WHOLE}1 x call-started (no time was left)."]
+    assert warned == [f"{NOT_WHOLE}1 x call-started (no time was left)."]
 
 
 @pytest.mark.parametrize("times", [1, 5])
@@ -180,10 +180,10 @@ async def test_everything_is_tried_until_it_arrives(times: int, log: list[str]) 
     assert Counter(client.tries) == dict.fromkeys(once, times + 1)
     assert Counter(client.arrived) == Counter([STARTED, 0, 1, ENDED])
     assert client.arrived[-1] == ENDED
-    assert log == ["INFO Call call-1 is at Roark: 2 audio chunks, 800 bytes."]
+    assert log == ["INFO Call call-1 has ended: 2 of 2 audio chunks are at Roark, 800 bytes."]
 
 
-async def test_what_never_works_is_not_tried_again(log: list[str]) -> None:
+async def test_what_never_works_is_not_tried_again(warned: list[str]) -> None:
     """It is lost with its reason, an error that nobody foresaw with its type alone."""
     faults: dict[str | int, Exception] = {0: WRONG, 1: ValueError("private"), 3: WRONG}
 
@@ -198,12 +198,12 @@ async def test_what_never_works_is_not_tried_again(log: list[str]) -> None:
     assert await end(made) < 1
     assert max(Counter(what for what, _ in client.tries).values()) == 1
     assert Counter(client.arrived) == Counter([STARTED, 2, 4, ENDED])
-    assert log == [
+    assert warned == [
         f"{NOT_WHOLE}2 x audio chunk (Roark answered 404), 1 x audio chunk (ValueError)."
     ]
 
 
-async def test_a_refused_key_closes_the_gate(log: list[str]) -> None:
+async def test_a_refused_key_closes_the_gate(warned: list[str]) -> None:
     """Nothing is sent any more, not even what waits for its next try, and the end is at once."""
 
     async def fault(what: str | int) -> None:
@@ -221,7 +221,7 @@ async def test_a_refused_key_closes_the_gate(log: list[str]) -> None:
     await pause()
     assert await end(made) < 1
     assert [what for what, _ in client.tries] == [STARTED, 0, 1, 2]
-    cause, losses = log
+    cause, losses = warned
     assert cause.startswith("WARNING Roark answered 401: the API key is wrong, or bound to another")
     assert cause.endswith("Nothing more of call call-1 is sent.")
     gate = "the API key was refused"
@@ -274,17 +274,20 @@ async def test_memory_is_bounded(log: list[str]) -> None:
         4: PCM[4],
     }
     silence = "2 x audio chunk (sent as silence: too much audio was waiting)"
-    assert log == [f"{NOT_WHOLE}{silence}."]
+    assert log == [
+        "INFO Call call-1 has ended: 3 of 5 audio chunks are at Roark, 1200 bytes.",
+        f"{NOT_WHOLE}{silence}.",
+    ]
 
 
-async def test_silence_that_is_lost_is_lost_once(log: list[str]) -> None:
+async def test_silence_that_is_lost_is_lost_once(warned: list[str]) -> None:
     """A chunk over the bound that doesn't arrive either is one loss, not two."""
     client = ScriptedClient(failing(WRONG, 0, 1))
     made = delivery(client, max_waiting_bytes=0)
     made.add_audio(PCM[0])
     made.add_audio(PCM[1])
     await end(made)
-    assert log == [f"{NOT_WHOLE}2 x audio chunk (Roark answered 404)."]
+    assert warned == [f"{NOT_WHOLE}2 x audio chunk (Roark answered 404)."]
 
 
 async def test_a_long_stretch_is_taken_whole() -> None:
@@ -307,7 +310,7 @@ async def test_the_ending_tries_at_once(log: list[str]) -> None:
     client.fault = None
     assert await end(made) < 1
     assert Counter(client.arrived) == Counter([STARTED, *range(5), ENDED])
-    assert log == ["INFO Call call-1 is at Roark: 5 audio chunks, 2000 bytes."]
+    assert log == ["INFO Call call-1 has ended: 5 of 5 audio chunks are at Roark, 2000 bytes."]
 
 
 async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
@@ -323,7 +326,7 @@ async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
 @pytest.mark.parametrize(
     ("fault", "why"), [(hanging(), "no time was left"), (failing(BUSY), "Roark answered 503")]
 )
-async def test_the_ending_is_bounded(fault: Any, why: str, log: list[str]) -> None:
+async def test_the_ending_is_bounded(fault: Any, why: str, warned: list[str]) -> None:
     """An API that is away for good costs no more than the deadline."""
     client = ScriptedClient(fault)
     made = delivery(client, deadline_secs=0.4, jitter=max)
@@ -334,12 +337,12 @@ async def test_the_ending_is_bounded(fault: Any, why: str, log: list[str]) -> No
     assert client.arrived == []
     assert client.closed == 1
     assert ENDED in dict(client.tries)
-    assert log == [
+    assert warned == [
         f"{NOT_WHOLE}5 x audio chunk ({why}), 1 x call-ended ({why}), 1 x call-started ({why})."
     ]
 
 
-async def test_the_end_gets_its_share(log: list[str]) -> None:
+async def test_the_end_gets_its_share(warned: list[str]) -> None:
     """However the chunks hang, there is time left to say that the call ended."""
     client = ScriptedClient(hanging(1, 2))
     made = delivery(client, deadline_secs=0.4)
@@ -347,10 +350,10 @@ async def test_the_end_gets_its_share(log: list[str]) -> None:
         made.add_audio(pcm)
     assert 0.25 < await end(made) < 0.9
     assert client.arrived == [STARTED, 0, ENDED]
-    assert log == [f"{NOT_WHOLE}2 x audio chunk (no time was left)."]
+    assert warned == [f"{NOT_WHOLE}2 x audio chunk (no time was left)."]
 
 
-async def test_the_latest_failure_is_the_reason(log: list[str]) -> None:
+async def test_the_latest_failure_is_the_reason(warned: list[str]) -> None:
     """A failure that was overcome is not what the loss is blamed on."""
     client = ScriptedClient(failing(BUSY, 0, times=2))
     made = delivery(client, deadline_secs=0.2)
@@ -360,11 +363,11 @@ async def test_the_latest_failure_is_the_reason(log: list[str]) -> None:
     made.add_audio(PCM[1])
     await end(made)
     assert client.arrived == [STARTED, 0, ENDED]
-    assert log == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
+    assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-async def test_a_cancellation_may_be_swallowed(*, arrives: bool, log: list[str]) -> None:
+async def test_a_cancellation_may_be_swallowed(*, arrives: bool, warned: list[str]) -> None:
     """A try that is over in the very moment in which it is cancelled is the last one."""
 
     async def fault(what: str | int) -> None:
@@ -384,11 +387,11 @@ async def test_a_cancellation_may_be_swallowed(*, arrives: bool, log: list[str])
     why = (
         "2 x audio chunk (no time was left)" if arrives else "5 x audio chunk (Roark answered 429)"
     )
-    assert log == [f"{NOT_WHOLE}{why}."]
+    assert warned == [f"{NOT_WHOLE}{why}."]
 
 
 @pytest.mark.parametrize("fault", [hanging(0), hanging(ENDED), failing(LATER)])
-async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, log: list[str]) -> None:
+async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, warned: list[str]) -> None:
     """The loop is being closed: nothing goes on, the client is closed and the loss is said."""
     client = ScriptedClient(fault)
     made = delivery(client)
@@ -400,12 +403,12 @@ async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, log: list[
         await asyncio.wait_for(ending, 1)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert client.closed == 1
-    (line,) = log
+    (line,) = warned
     assert line.startswith(NOT_WHOLE)
     assert "1 x call-ended (" in line
 
 
-async def test_nothing_comes_after_the_end(log: list[str]) -> None:
+async def test_nothing_comes_after_the_end(warned: list[str]) -> None:
     """Audio that comes when the end is on its way is not sent after it, and is missed."""
 
     async def fault(what: str | int) -> None:
@@ -419,10 +422,10 @@ async def test_nothing_comes_after_the_end(log: list[str]) -> None:
     made.add_audio(PCM[1])
     await pause()
     assert client.arrived == [STARTED, ENDED]
-    assert log == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
+    assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
 
 
-async def test_retries_can_be_switched_off(log: list[str]) -> None:
+async def test_retries_can_be_switched_off(warned: list[str]) -> None:
     """An application that deactivates stamina gets one try of everything."""
     client = ScriptedClient(failing(BUSY))
     stamina.set_active(False)
@@ -431,6 +434,6 @@ async def test_retries_can_be_switched_off(log: list[str]) -> None:
     finally:
         stamina.set_active(True)
     assert [what for what, _ in client.tries] == [STARTED, ENDED]
-    assert log == [
+    assert warned == [
         f"{NOT_WHOLE}1 x call-ended (Roark answered 503), 1 x call-started (Roark answered 503)."
     ]

@@ -81,18 +81,18 @@ async def test_a_healthy_api_ends_at_once(tmp_path: Path) -> None:
     ],
 )
 async def test_an_api_that_is_away_is_said(
-    fault: tuple[Any, ...], line: str, tmp_path: Path, log: list[str]
+    fault: tuple[Any, ...], line: str, tmp_path: Path, warned: list[str]
 ) -> None:
     """The ending keeps its deadline, and one line says what is missing and why."""
     async with LocalRoark(tmp_path, middlewares=[first(*fault)]) as roark:
         took = await hold(roark, "call#1", deadline_secs=0.8, jitter=max)
     assert took < 1.3
-    (said,) = [line for line in log if "Local Roark" not in line]
+    (said,) = [line for line in warned if "Local Roark" not in line]
     assert said.startswith(f"WARNING Call call#1 is not whole at Roark. Lost: {line}")
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_is_said(status: int, tmp_path: Path, log: list[str]) -> None:
+async def test_a_refused_key_is_said(status: int, tmp_path: Path, warned: list[str]) -> None:
     """The gate is closed at the first refusal; nobody knocks again."""
     knocks = 0
 
@@ -104,7 +104,7 @@ async def test_a_refused_key_is_said(status: int, tmp_path: Path, log: list[str]
     async with LocalRoark(tmp_path, middlewares=[first(99, refuse)]) as roark:
         assert await hold(roark, "call#1") < 1
     assert 1 <= knocks <= 4  # the start and three chunks may be under way at that time
-    cause, losses = log
+    cause, losses = warned
     assert cause.startswith(f"WARNING Roark answered {status}: the API key is wrong, or bound")
     assert losses.startswith("WARNING Call call#1 is not whole at Roark. Lost: ")
 
@@ -148,7 +148,7 @@ from loguru import logger
 from pipecat_roark.client import RoarkClient
 from pipecat_roark.delivery import Delivery
 logger.remove()
-logger.add(sys.stdout, format="{message}", filter="pipecat_roark")
+logger.add(sys.stdout, level="WARNING", format="{message}", filter="pipecat_roark")
 logging.getLogger("stamina").setLevel("ERROR")
 warnings.simplefilter("always")
 url, secs = sys.argv[1:]

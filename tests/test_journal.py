@@ -89,6 +89,14 @@ def test_an_event_is_kept_to_the_byte() -> None:
     assert read.finished
 
 
+def test_it_knows_which_chunks_are_where() -> None:
+    """Those that arrived, and the size of those that are not on disk."""
+    entries: list[dict[str, object]] = [{"absent": 3, "size": 400}, {"arrived": 2}, {"arrived": 3}]
+    read = replay(b"".join([*lines(), *(journal.line(AT, **entry) for entry in entries)]))
+    assert read.absent == {3: 400}
+    assert read.arrived == {"call-started", 2, 3}
+
+
 def test_a_journal_cut_anywhere_still_replays() -> None:
     """At every byte, all whole lines hold; without the first one it is no journal."""
     data = b"".join(lines())

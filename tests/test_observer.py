@@ -287,12 +287,12 @@ async def test_a_report_can_be_had_during_the_call(local: LocalRoark) -> None:
     assert stored(local, roark).call_id == "my-call"
 
 
-async def test_an_empty_transcript_is_explained(local: LocalRoark, log: list[str]) -> None:
+async def test_an_empty_transcript_is_explained(local: LocalRoark, warned: list[str]) -> None:
     """A call without a word warns, and says what usually causes it."""
     roark, call = observed()
     await call.hold(lambda call: call.end())
     assert local.calls[roark.pipecat_call_id].ended is not None
-    (warning,) = [line for line in log if line.startswith("WARNING")]
+    (warning,) = warned
     assert "no TranscriptionFrame" in warning
     assert "observers=[" in warning
 
@@ -331,7 +331,9 @@ async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -
     assert stored(local, roark).complete
 
 
-async def test_a_recorder_out_of_the_pipeline_is_missed(local: LocalRoark, log: list[str]) -> None:
+async def test_a_recorder_out_of_the_pipeline_is_missed(
+    local: LocalRoark, warned: list[str]
+) -> None:
     """Without the recorder the turns arrive all the same, and one warning says what is missing."""
     roark = RoarkObserver(agent_id="front-desk")
     await Call(observers=[roark], after_output=[]).hold(talk_and_end)
@@ -340,11 +342,11 @@ async def test_a_recorder_out_of_the_pipeline_is_missed(local: LocalRoark, log: 
     assert len(arrived.ended["transcript"]) == 3
     assert "audioOffsetMs" not in arrived.ended["transcript"][0]
     assert arrived.recording is None
-    (warning,) = [line for line in log if line.startswith("WARNING")]
+    (warning,) = warned
     assert "not in the pipeline. Put it right after transport.output()" in warning
 
 
-async def test_a_recorder_before_the_output_is_told(local: LocalRoark, log: list[str]) -> None:
+async def test_a_recorder_before_the_output_is_told(local: LocalRoark, warned: list[str]) -> None:
     """A misplaced recorder still records, and one warning says how to mend it."""
     roark = RoarkObserver(agent_id="front-desk")
     call = Call(observers=[roark], before_output=[roark.audio_processor], after_output=[])
@@ -352,7 +354,7 @@ async def test_a_recorder_before_the_output_is_told(local: LocalRoark, log: list
     arrived = stored(local, roark)
     assert arrived.ended is not None
     assert [turn["content"] for turn in arrived.ended["transcript"]][-1] == "It is sunny."
-    (warning,) = [line for line in log if line.startswith("WARNING")]
+    (warning,) = warned
     assert "before transport.output()" in warning
 
 
@@ -365,7 +367,7 @@ async def test_an_observer_that_was_never_used_does_nothing(log: list[str]) -> N
 
 
 async def test_errors_of_ours_stay_with_us(
-    local: LocalRoark, log: list[str], monkeypatch: pytest.MonkeyPatch
+    local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frame that nobody can read costs a log line without its content, and nothing else."""
     monkeypatch.setattr(guard, "RAISE", False)
@@ -383,14 +385,14 @@ async def test_errors_of_ours_stay_with_us(
     arrived = stored(local, roark)
     assert arrived.ended is not None
     assert len(arrived.ended["transcript"]) == 3
-    (warning,) = [line for line in log if line.startswith("WARNING")]
+    (warning,) = warned
     assert "AttributeError" in warning
     assert "private" not in warning
 
 
 @pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])
 async def test_every_wiring_captures_the_call(
-    local: LocalRoark, log: list[str], wiring: str
+    local: LocalRoark, warned: list[str], wiring: str
 ) -> None:
     """However the observer is handed to the pipeline, the transcript is captured."""
     roark = RoarkObserver(agent_id="front-desk")
@@ -406,7 +408,7 @@ async def test_every_wiring_captures_the_call(
     assert arrived.ended is not None
     assert len(arrived.ended["transcript"]) == 3
     ignored = wiring == "params" and "observers" not in PipelineParams.model_fields
-    warnings = [line for line in log if line.startswith("WARNING")]
+    warnings = warned
     assert ["observers=[roark]" in line for line in warnings] == [True] * ignored
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,17 +254,115 @@ async def test_a_disk_that_fails_costs_the_spool_alone(
     ]
 
 
-async def test_a_full_spool_is_said(
-    tmp_path: Path, spool_dir: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("why", ["the spool is full", "No space left on device"])
+async def test_a_full_disk_costs_what_finds_no_room(
+    why: str, tmp_path: Path, spool_dir: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What has no room is delivered in time or lost, as without a spool."""
-    monkeypatch.setattr(spool, "MAX_BYTES", 2 * len(PCM[0]))
+    """The rest is kept; what isn't and doesn't arrive in time is silence, said and counted."""
+    if why == "the spool is full":
+        monkeypatch.setattr(spool, "MAX_BYTES", 2 * len(PCM[0]))
+    else:
+        make_room_for(2, monkeypatch)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
         receipt = await hold(away, spool_dir)
-    assert receipt.spooled == ()
-    assert "not kept in the spool any more: the spool is full." in log[0]
-    assert "Lost: 5 x audio chunk (Roark answered 503)" in log[-1]
+    assert receipt.lost == (Loss(what="audio chunk", count=3, why="no room in the spool"),)
+    assert {(gap.what, gap.count) for gap in receipt.spooled} == {
+        ("call-started", 1),
+        ("audio chunk", 2),
+        ("call-ended", 1),
+    }
+    assert f"Audio of call call#1 finds no room in the spool: {why}." in log[0]
+    assert "Lost: 3 x audio chunk (no room in the spool). In the spool: 2 x audio" in log[-1]
+    assert len(log) == 3
+    async with LocalRoark(tmp_path / "calls") as roark:
+        (recovered,) = await deliver(roark, spool_dir)
+        call = await roark.wait_for_end("call#1")
+    assert call.complete
+    silence = bytes(len(PCM[0]))
+    assert [call.chunks[index].read_bytes() for index in range(5)] == [*PCM[:2], *3 * [silence]]
+    assert recovered.receipt is not None
+    assert recovered.receipt.chunks == Tally(captured=5, delivered=2)
     assert left_in(spool_dir) == []
+
+
+async def test_a_full_disk_costs_nothing_that_arrives(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory still has it, and nobody puts silence in its place later."""
+    make_room_for(0, monkeypatch)
+    away = True
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if away and b"call-ended" in await request.read():
+            return await answer(503)(request, handler)
+        return await handler(request)
+
+    async with LocalRoark(tmp_path / "calls", middlewares=[middleware]) as roark:
+        receipt = await hold(roark, spool_dir)
+        assert receipt.chunks == Tally(captured=5, delivered=5)
+        assert [gap.what for gap in receipt.spooled] == ["call-ended"]
+        away = False
+        (recovered,) = await deliver(roark, spool_dir)
+        await assert_whole(roark)
+    assert recovered.receipt is not None
+    assert recovered.receipt.chunks == Tally()
+
+
+def make_room_for(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full for more audio."""
+    write, left = os.write, chunks
+
+    def fill(file: int, data: bytes) -> int:
+        nonlocal left
+        if len(data) == len(PCM[0]):
+            left -= 1
+            if left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", fill)
+
+
+async def test_a_chunk_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir: Path) -> None:
+    """Not even if the process died before its file was removed."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (written,) = left_in(spool_dir, "*/journal")
+    with written.open("ab") as file:
+        file.write(journal.line(AT, arrived=3))
+    async with LocalRoark(tmp_path / "calls") as roark:
+        await deliver(roark, spool_dir)
+        call = await roark.wait_for_end("call#1")
+    assert call.chunks.keys() == {0, 1, 2, 4}
+    assert left_in(spool_dir) == []
+
+
+async def test_who_is_cancelled_leaves_a_call_to_others(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even in the moment when it is taken over, in a thread."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    took, go_on = threading.Event(), threading.Event()
+    read = SpooledCall.read
+
+    def dawdle(call: SpooledCall) -> journal.Journal:
+        took.set()
+        assert go_on.wait(5)
+        return read(call)
+
+    monkeypatch.setattr(SpooledCall, "read", dawdle)
+    delivering = asyncio.create_task(recovery.deliver_left(spool_dir, "http://localhost:1", KEY))
+    assert await asyncio.to_thread(took.wait, 5)
+    delivering.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await delivering
+    async with LocalRoark(tmp_path / "calls") as roark:
+        await deliver(roark, spool_dir)
+        await assert_whole(roark)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipecat_roark import spool
+from pipecat_roark import journal, spool
 from pipecat_roark.spool import SpooledCall
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
@@ -85,17 +89,66 @@ def test_a_process_may_die_between_chunk_and_tail(
     call.release(done=True)
 
 
+def held(spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2) -> SpooledCall:
+    """Put a call with a few chunks into a spool."""
+    call = SpooledCall.create(spool_dir, "call")
+    for index in range(chunks):
+        call.write_chunk(index, bytes(100))
+    for what in arrived:
+        call.append(journal.line(AT, arrived=what))
+    if not live:
+        call.release(done=False)
+    return call
+
+
 def test_a_full_spool_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All calls together count; what is there stays."""
+    """All calls together count; one of which nothing arrived keeps its audio, and so a live one."""
     monkeypatch.setattr(spool, "MAX_BYTES", 1000)
-    first, second = (SpooledCall.create(tmp_path, f"call#{n}") for n in (1, 2))
-    first.write_chunk(0, bytes(600))
+    left = held(tmp_path)
+    live = held(tmp_path, "call-started", live=True)
+    own = held(tmp_path, "call-started", live=True, chunks=6)
     with pytest.raises(OSError, match="the spool is full"):
-        second.write_chunk(0, bytes(600))
-    second.write_chunk(0, bytes(400))
-    assert (first.chunks(), second.chunks()) == ({0: 600}, {0: 400})
-    for call in (first, second):
+        own.write_chunk(6, bytes(1))
+    assert [len(call.chunks()) for call in (left, live, own)] == [2, 2, 6]
+    for call in (live, own):
         call.release(done=True)
+
+
+def test_calls_that_began_to_arrive_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest first, no more than need be, and the length of what goes is kept."""
+    monkeypatch.setattr(spool, "MAX_BYTES", 1000)
+    (tmp_path / "0-strange" / "journal").mkdir(parents=True)
+    (tmp_path / "1-damaged").mkdir()
+    (tmp_path / "1-damaged" / "journal").touch()
+    untouched = held(tmp_path)
+    older, newer = held(tmp_path, "call-started"), held(tmp_path, "call-started", chunks=4)
+    own = held(tmp_path, live=True)
+    own.write_chunk(2, bytes(250))
+    assert [len(call.chunks()) for call in (untouched, older, newer)] == [2, 0, 3]
+    assert older.read().absent == {0: 100, 1: 100}
+    assert newer.read().absent == {0: 100}
+    own.release(done=True)
+    assert [SpooledCall.take(call.path) is not None for call in (older, newer)] == [True, True]
+
+
+def test_a_file_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No half of it is there, and what was known of it makes room for others."""
+    call = held(tmp_path, live=True, chunks=0)
+    call.write_tail(0, b"\x01" * 200)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(spool, "_write", fail)
+    with pytest.raises(OSError, match="full"):
+        call.write_chunk(0, b"\x01" * 200)
+    monkeypatch.undo()
+    assert sorted(path.name for path in call.path.iterdir()) == ["journal", "lock"]
+    call.release(done=True)
 
 
 def test_a_spool_that_is_not_there_is_empty(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
@@ -22,6 +22,7 @@ from pipecat_roark.spool_writer import SpoolWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from pipecat_roark.call_state import OffsetMs
     from pipecat_roark.guard import Guard
@@ -99,7 +100,7 @@ class Call:
         self._wall_offset_ns = 0
         self._end_reason: str | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._spooling: asyncio.Future[Any] | None = None
+        self._spooling: set[asyncio.Task[None]] = set()
 
     def begin(self, now: Callable[[], int], at: int) -> None:
         """Begin, at the first frame that anybody saw.
@@ -126,11 +127,10 @@ class Call:
             )
         )
         if self._spool is not None:
-            self._spooling = asyncio.gather(
-                self._spool.follow(self._draft, self._tail),
-                recovery.deliver_left(self._spool.spool_dir, agent.base_url, agent.api_key),
-                return_exceptions=True,
-            )
+            self._spooling = {
+                asyncio.create_task(self._spool.follow(self._draft, self._tail)),
+                asyncio.create_task(self._deliver_left(self._spool.spool_dir)),
+            }
 
     def changed(self) -> None:
         """Note that the state has changed."""
@@ -164,13 +164,13 @@ class Call:
             await asyncio.sleep(0)
         with self._guard:
             await self.recorder.stop_recording()
-        if self._spooling is not None:
-            self._spooling.cancel()
+        for task in self._spooling:
+            task.cancel()
         self.state.ended(at, self._end_reason or "unknown")
         report = self.report()
         await self.delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
-        if self._spooling is not None:
-            await asyncio.wait([self._spooling], timeout=_RELEASE_SECS)
+        if self._spooling:
+            await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
         if not report.turns:
             logger.warning(
                 f"Call {self.pipecat_call_id} has an empty transcript: no TranscriptionFrame and "
@@ -178,6 +178,11 @@ class Call:
                 "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
             )
         await self._on_ended(report)
+
+    async def _deliver_left(self, spool_dir: Path) -> None:
+        agent = self._settings
+        with self._guard:
+            await recovery.deliver_left(spool_dir, agent.base_url, agent.api_key)
 
     def _report(self, *, recorded: bool, placed: bool) -> CallReport:
         if not self._begun:

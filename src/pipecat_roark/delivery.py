@@ -53,6 +53,7 @@ _CANCEL_SECS = 0.1
 """How long a cancelled task may take before it is cancelled again."""
 _SILENCED = "sent as silence: too much audio was waiting"
 _UNREADABLE = "sent as silence: it can't be read from the spool"
+_NO_ROOM = "no room in the spool"
 
 
 @dataclass(slots=True)
@@ -161,6 +162,9 @@ class Delivery:
                 await self._settle(began + self._deadline_secs)
         finally:
             await self._stop()
+            if self._spool is not None and await self._spool.kept():
+                for _ in range(self._spool.unkept):
+                    self._ledger.lost(CHUNK, _NO_ROOM)
             self._ledger.close(loop.time() - began, spooled=self._spooled)
             self._tell()
             await self._client.aclose()
@@ -301,20 +305,19 @@ class Delivery:
             )
 
     def _tell(self) -> None:
-        """Say once, at the end, what arrived and what didn't."""
+        """Say once, at the end, what arrived, and what didn't."""
         receipt = self.receipt
-        if receipt.lost or receipt.spooled:
-            parts = [
-                f"{kind}: {', '.join(f'{gap.count} x {gap.what} ({gap.why})' for gap in gaps)}."
-                for kind, gaps in (("Lost", receipt.lost), ("In the spool", receipt.spooled))
-                if gaps
-            ]
-            logger.warning(f"Call {self._label} is not whole at Roark. {' '.join(parts)}")
-        else:
-            logger.info(
-                f"Call {self._label} is at Roark: {receipt.chunks.delivered} audio chunks, "
-                f"{receipt.delivered_bytes} bytes."
-            )
+        logger.info(
+            f"Call {self._label} has ended: {receipt.chunks.delivered} of "
+            f"{receipt.chunks.captured} audio chunks are at Roark, {receipt.delivered_bytes} bytes."
+        )
+        missing = " ".join(
+            f"{kind}: {', '.join(f'{gap.count} x {gap.what} ({gap.why})' for gap in gaps)}."
+            for kind, gaps in (("Lost", receipt.lost), ("In the spool", receipt.spooled))
+            if gaps
+        )
+        if missing:
+            logger.warning(f"Call {self._label} is not whole at Roark. {missing}")
 
 
 def _spawn(work: Awaitable[Any], group: set[asyncio.Future[Any]]) -> asyncio.Future[Any]:

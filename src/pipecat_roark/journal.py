@@ -47,7 +47,9 @@ class Journal:
         ended: The event `call-ended`: as it was, or as it must be if the process died.
         finished: Whether the call came to its own end.
         recorded: Whether it has a recording.
-        arrived: The events that arrived.
+        absent: The size of each chunk that is not on disk, by its index.
+        arrived: The events that arrived, by their names, and the chunks, by their indices; also
+            those that never can.
     """
 
     pipecat_call_id: str
@@ -55,7 +57,8 @@ class Journal:
     ended: bytes = b""
     finished: bool = False
     recorded: bool = False
-    arrived: set[str] = field(default_factory=set)
+    absent: dict[int, int] = field(default_factory=dict)
+    arrived: set[str | int] = field(default_factory=set)
 
 
 def line(at: datetime, **entry: object) -> bytes:
@@ -128,8 +131,10 @@ def _apply(entry: Mapping[str, Any], journal: Journal, draft: dict[str, Any]) ->
             journal.started = event.encode()
         case {"ended": str(event)}:
             journal.ended, journal.finished = event.encode(), True
-        case {"arrived": str(what)}:
+        case {"arrived": str(what) | int(what)}:
             journal.arrived.add(what)
+        case {"absent": int(index), "size": int(size)}:
+            journal.absent[index] = size
         case {"set": dict(fields)}:
             draft.update(fields)
         case {"put": str(name), "place": int(place), "item": dict(item)}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from pipecat_roark.journal import Journal
     from pipecat_roark.receipt import Receipt
+
+    _Taken = tuple[SpooledCall, Journal, dict[int, int]]
 
 DEADLINE_SECS = 60.0
 """For each call."""
@@ -66,7 +69,7 @@ async def recover(
     for number, folder in enumerate(folders, 1):
         found = Recovered(number=number, of=len(folders), folder=folder.name)
         try:
-            taken = await asyncio.to_thread(_take, folder)
+            taken = await _taken(folder)
         except FileNotFoundError:  # somebody has just delivered it
             continue
         except (OSError, UnreadableJournalError) as error:
@@ -97,7 +100,19 @@ async def deliver_left(spool_dir: Path, url: str, api_key: str) -> None:
             return
 
 
-def _take(folder: Path) -> tuple[SpooledCall, Journal, dict[int, int]] | None:
+async def _taken(folder: Path) -> _Taken | None:
+    """Take over a call in a thread; who is cancelled meanwhile leaves it to others."""
+    taking = asyncio.ensure_future(asyncio.to_thread(_take, folder))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        with suppress(OSError, UnreadableJournalError):
+            if taken := await taking:
+                taken[0].release(done=False)
+        raise
+
+
+def _take(folder: Path) -> _Taken | None:
     """Take over a call, if nobody delivers it."""
     call = SpooledCall.take(folder)
     if call is None:
@@ -107,7 +122,8 @@ def _take(folder: Path) -> tuple[SpooledCall, Journal, dict[int, int]] | None:
         call.append(b"\n")  # so that a line which was cut short spoils no other
         if left.recorded and not left.finished:
             call.adopt_tail()
-        return call, left, call.chunks()
+        chunks = left.absent | call.chunks()
+        return call, left, {index: chunks[index] for index in chunks.keys() - left.arrived}
     except BaseException:
         call.release(done=False)
         raise

@@ -6,7 +6,9 @@ The rules:
    has not arrived, the tail of the recording that is no chunk yet, and a lock.
 2. Whoever delivers a call holds its lock. The system releases it when the process dies.
 3. A file appears whole or not at all. It goes when its chunk has arrived, the folder with the call.
-4. Use of the disk is bounded. A full spool takes no more audio, and keeps what it has.
+4. Use of the disk is bounded. To make room, audio goes of calls that Roark has begun to receive,
+   the oldest first. A call of which nothing has arrived keeps its own; then a full spool takes no
+   more audio. The journal keeps the length of what is not there, so that nothing after it shifts.
 
 Everything in here blocks on the disk, and may raise `OSError`.
 """
@@ -86,19 +88,24 @@ class SpooledCall:
         """Write a chunk; what the tail holds beyond it is the next tail.
 
         Raises:
-            OSError: Also if the spool would be too large with it.
+            OSError: Also if there is no room for it in the spool.
         """
-        if _size(self.path.parent) + len(pcm) > MAX_BYTES:
-            raise OSError(errno.ENOSPC, "the spool is full")
-        self._replace(self._file(index), pcm)
-        with suppress(FileNotFoundError):
-            rest = self._file(index, _TAIL).read_bytes()[len(pcm) :]
-            self.write_tail(index + 1, rest)
-            self._file(index, _TAIL).unlink()
+        tail = self._file(index, _TAIL)
+        try:
+            _make_room(self.path.parent, len(pcm))
+            self._replace(self._file(index), pcm)
+            with suppress(OSError):  # of no tail, or no room for it: the next one mends it
+                self.write_tail(index + 1, tail.read_bytes()[len(pcm) :])
+        finally:
+            tail.unlink(missing_ok=True)
 
     def write_tail(self, index: int, pcm: bytes) -> None:
         """Write the audio that will be part of a chunk, in place of what was known of it."""
         self._replace(self._file(index, _TAIL), pcm)
+
+    def note_absence(self, index: int, size: int) -> None:
+        """Note that a chunk which has not arrived is not on disk."""
+        self.append(journal.line(datetime.now(timezone.utc), absent=index, size=size))
 
     def chunks(self) -> dict[int, int]:
         """Return the size of each chunk that has not arrived, by its index."""
@@ -126,8 +133,23 @@ class SpooledCall:
         return self._file(index).read_bytes()
 
     def remove_chunk(self, index: int) -> None:
-        """Remove a chunk that arrived, or never can."""
+        """Remove a chunk."""
         self._file(index).unlink(missing_ok=True)
+
+    def give_way(self, size: int) -> int:
+        """Remove audio, if something of the call has arrived; return how much.
+
+        Args:
+            size: How much is enough.
+        """
+        gone = 0
+        chunks = self.chunks() if self.read().arrived else {}
+        while chunks and gone < size:
+            index = min(chunks)
+            self.note_absence(index, chunks[index])
+            self.remove_chunk(index)
+            gone += chunks.pop(index)
+        return gone
 
     def release(self, *, done: bool) -> None:
         """Let go of the call; with `done`, nothing of it remains on disk."""
@@ -145,9 +167,12 @@ class SpooledCall:
         file = _open(part, os.O_TRUNC)
         try:
             _write(file, data)
+            part.replace(path)
+        except OSError:
+            part.unlink()
+            raise
         finally:
             os.close(file)
-        part.replace(path)
 
 
 def waiting(spool_dir: Path) -> list[Path]:
@@ -157,12 +182,20 @@ def waiting(spool_dir: Path) -> list[Path]:
     return sorted(path.parent for path in spool_dir.glob(f"*/{_JOURNAL}"))
 
 
-def _size(spool_dir: Path) -> int:
-    size = 0
+def _make_room(spool_dir: Path, size: int) -> None:
+    excess = size - MAX_BYTES
     for file in spool_dir.glob(f"*/*{_CHUNK}"):
         with suppress(FileNotFoundError):  # it has arrived meanwhile
-            size += file.stat().st_size
-    return size
+            excess += file.stat().st_size
+    for path in waiting(spool_dir) if excess > 0 else ():
+        with suppress(OSError, journal.UnreadableJournalError):
+            if call := SpooledCall.take(path):
+                try:
+                    excess -= call.give_way(excess)
+                finally:
+                    call.release(done=False)
+    if excess > 0:
+        raise OSError(errno.ENOSPC, "the spool is full")
 
 
 def _open(path: Path, flags: int = 0) -> int:

@@ -1,7 +1,7 @@
 """Keeps a call in the spool while it runs, by a thread of its own and never in the call's way.
 
-A disk that fails, is full or can't keep up costs the spool of this call. That is said once, and
-the call is delivered as if there were no spool.
+Audio that finds no room on the disk is not kept, and the rest is. A disk that fails or can't keep
+up costs the spool of this call: it is delivered as if there were none. Either is said once.
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class SpoolWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="roark-spool")
         self._backlog: set[asyncio.Future[None]] = set()
         self._draft = CallEnded()
+        self._unkept: set[int] = set()
+        self._cramped = False
+
+    @property
+    def unkept(self) -> int:
+        """How many chunks have not arrived and are not on disk."""
+        return len(self._unkept)
 
     def keep_event(self, what: Item, event: bytes) -> None:
         """Keep an event that is about to be sent."""
@@ -65,7 +72,16 @@ class SpoolWriter:
 
     def keep_chunk(self, index: int, pcm: bytes) -> None:
         """Keep a chunk that is about to be sent."""
-        self._do(lambda call: call.write_chunk(index, pcm))
+
+        def keep(call: SpooledCall) -> None:
+            try:
+                call.write_chunk(index, pcm)
+            except OSError as error:
+                self._unkept.add(index)
+                call.note_absence(index, len(pcm))
+                self._tell_cramped(error)
+
+        self._do(keep)
         self.changed.set()
 
     def drop_event(self, what: Item) -> None:
@@ -74,7 +90,13 @@ class SpoolWriter:
 
     def drop_chunk(self, index: int) -> None:
         """Forget a chunk that arrived, or never can."""
-        self._do(lambda call: call.remove_chunk(index))
+
+        def drop(call: SpooledCall) -> None:
+            self._unkept.discard(index)
+            call.remove_chunk(index)
+
+        self._append({"arrived": index})
+        self._do(drop)
 
     async def follow(
         self, draft: Callable[[], CallEnded], tail: Callable[[], tuple[int, bytes]]
@@ -109,8 +131,15 @@ class SpoolWriter:
         self._draft = draft
 
     def _note_tail(self, index: int, tail: bytes) -> None:
+
+        def write(call: SpooledCall) -> None:
+            try:
+                call.write_tail(index, tail)
+            except OSError as error:
+                self._tell_cramped(error)
+
         if tail:
-            self._do(lambda call: call.write_tail(index, tail))
+            self._do(write)
         self._append({})  # The call still goes on.
 
     async def kept(self) -> bool:
@@ -157,12 +186,20 @@ class SpoolWriter:
             if self.healthy or always:
                 work(self._folder())
         except OSError as error:
-            self._fail(error.strerror or type(error).__name__)
+            self._fail(_why(error))
 
     def _folder(self) -> SpooledCall:
         if self._call is None:
             self._call = SpooledCall.create(self.spool_dir, self._pipecat_call_id)
         return self._call
+
+    def _tell_cramped(self, error: OSError) -> None:
+        if not self._cramped:
+            self._cramped = True
+            logger.warning(
+                f"Audio of call {self._pipecat_call_id} finds no room in the spool: {_why(error)}. "
+                "What Roark doesn't take of it in time will be lost."
+            )
 
     def _fail(self, why: str) -> None:
         if self.healthy:
@@ -171,3 +208,7 @@ class SpoolWriter:
                 f"Call {self._pipecat_call_id} is not kept in the spool any more: {why}. "
                 "What Roark doesn't take in time will be lost."
             )
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
