@@ -67,21 +67,25 @@ async def hold(call_id: str, end: str) -> None:
     await call.hold(script, handle_sigint=True, handle_sigterm=True)
 
 
-async def arrives(local: LocalRoark, call_id: str, end: str) -> bool:
-    """Run one call in a process of its own. Return whether it is at `local`, whole."""
+async def arrives(local: LocalRoark, call_id: str, end: str, spool_dir: str = "") -> bool:
+    """Run one call in a process of its own. Return whether it is at `local`, whole.
+
+    It must also leave in silence: asyncio has no task or future of it to complain of.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, call_id, end),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key"},
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ
+        | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key", "ROARK_SPOOL_DIR": spool_dir},
     )
     assert process.stdout is not None
     if end in signal.Signals.__members__:
         await process.stdout.readline()
         process.send_signal(signal.Signals[end])
-    await asyncio.wait_for(process.communicate(), 60)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
     call = local.calls.get(call_id)
-    if call is None or call.ended is None or not call.complete:
+    if call is None or call.ended is None or not call.complete or b"never retrieved" in said:
         return False
     transcript = [(turn["role"], turn["content"]) for turn in call.ended["transcript"]]
     return transcript == [("assistant", "Hello."), ("user", "Goodbye.")]

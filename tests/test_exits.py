@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.parametrize("spool", ["", "spool"])
 @pytest.mark.parametrize("end", exits.ENDS)
-async def test_a_process_that_ends_loses_nothing(tmp_path: Path, end: str) -> None:
+async def test_a_process_that_ends_loses_nothing(tmp_path: Path, end: str, spool: str) -> None:
     """The end of the call and its whole recording arrive before the interpreter is gone."""
     if end == "cancelled while ending" and not hasattr(PipelineRunner, "add_workers"):
         pytest.skip("before 1.3.0 Pipecat hangs by itself when it is cancelled in its cleanup")
-    async with exits.roark(tmp_path) as local:
-        assert await exits.arrives(local, f"call of {end}", end)
+    spool_dir = str(tmp_path / spool) if spool else ""
+    async with exits.roark(tmp_path / "calls") as local:
+        assert await exits.arrives(local, f"call of {end}", end, spool_dir)

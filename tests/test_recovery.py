@@ -338,21 +338,24 @@ async def test_a_chunk_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir:
     assert left_in(spool_dir) == []
 
 
+@pytest.mark.parametrize("live", [False, True])
 async def test_who_is_cancelled_leaves_a_call_to_others(
-    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch, *, live: bool
 ) -> None:
     """Even in the moment when it is taken over, in a thread."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
-    took, go_on = threading.Event(), threading.Event()
-    read = SpooledCall.read
+    (folder,) = spool.waiting(spool_dir)
+    other = SpooledCall.take(folder) if live else None
+    take, took, go_on = SpooledCall.take, threading.Event(), threading.Event()
 
-    def dawdle(call: SpooledCall) -> journal.Journal:
+    def dawdle(path: Path) -> SpooledCall | None:
+        call = take(path)
         took.set()
         assert go_on.wait(5)
-        return read(call)
+        return call
 
-    monkeypatch.setattr(SpooledCall, "read", dawdle)
+    monkeypatch.setattr(SpooledCall, "take", dawdle)
     delivering = asyncio.create_task(recovery.deliver_left(spool_dir, "http://localhost:1", KEY))
     assert await asyncio.to_thread(took.wait, 5)
     delivering.cancel()
@@ -360,9 +363,31 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await delivering
+    if other is not None:
+        other.release(done=False)
     async with LocalRoark(tmp_path / "calls") as roark:
         await deliver(roark, spool_dir)
         await assert_whole(roark)
+
+
+async def test_a_tail_without_room_is_said_once(
+    local: LocalRoark,
+    spool_dir: Path,
+    warned: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The call goes on, and arrives."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SpooledCall, "write_tail", fail)
+    roark = RoarkObserver(agent_id="front-desk", spool_dir=spool_dir)
+    await Call([roark], [roark.audio_processor]).hold(talk)
+    assert (await local.wait_for_end(roark.pipecat_call_id)).complete
+    (line,) = warned
+    assert "finds no room in the spool: No space left on device." in line
+    assert left_in(spool_dir) == []
 
 
 @pytest.mark.parametrize(

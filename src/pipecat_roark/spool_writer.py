@@ -131,7 +131,6 @@ class SpoolWriter:
         self._draft = draft
 
     def _note_tail(self, index: int, tail: bytes) -> None:
-
         def write(call: SpooledCall) -> None:
             try:
                 call.write_tail(index, tail)
