@@ -7,7 +7,9 @@ import gc
 import gzip
 import json
 import logging
-from contextlib import suppress
+import socket
+import sys
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -32,6 +34,26 @@ async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> Non
             failure = await failed(client.send_event(EVENT))
             assert (str(failure), failure.retryable) == ("ConnectError on the way to Roark", True)
             await client.aclose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog drops no packets")
+async def test_a_network_that_drops_packets_is_a_failed_try() -> None:
+    """No connection comes about and nobody says so: a try takes no longer than an answer may."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as others:
+        while True:  # until the backlog is full, and the system drops whoever knocks
+            other = others.enter_context(socket.socket())
+            other.settimeout(0.2)
+            try:
+                other.connect(server.getsockname())
+            except TimeoutError:
+                break
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        client = RoarkClient(url, KEY, "call#1", answer_secs=0.3)
+        began = asyncio.get_running_loop().time()
+        failure = await failed(client.send_event(EVENT))
+        assert 0.2 < asyncio.get_running_loop().time() - began < 1
+        assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
+        await client.aclose()
 
 
 async def test_a_handshake_that_stands_still_is_hung_up() -> None:
