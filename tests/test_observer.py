@@ -14,10 +14,13 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     StopFrame,
+    TranscriptionFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection
 
 from audio import LEFT, RIGHT, channel, heard
 from calls import IN_RATE, OUT_RATE, Call, run, tone
@@ -394,22 +397,33 @@ async def test_errors_of_ours_stay_with_us(
 async def test_every_wiring_captures_the_call(
     local: LocalRoark, warned: list[str], wiring: str
 ) -> None:
-    """However the observer is handed to the pipeline, the transcript is captured."""
+    """However the observer is handed to the pipeline, it sees what passes no recorder, too."""
     roark = RoarkObserver(agent_id="front-desk")
+    realtime_model = IdentityFilter()
     call = Call(
         observers=[roark] if wiring == "task" else [],
+        before_output=[realtime_model],
         after_output=[roark.audio_processor],
         params={"observers": [roark]} if wiring == "params" else {},
     )
     if wiring == "added before the start":
         call.task.add_observer(roark)
-    await call.hold(talk_and_end)
+
+    async def script(call: Call) -> None:
+        await conversation(call)
+        heard = TranscriptionFrame("Goodbye.", "caller", "2026-01-01T00:00:00Z")
+        await realtime_model.push_frame(heard, FrameDirection.UPSTREAM)
+        await asyncio.sleep(0.1)
+        await call.end()
+
+    await call.hold(script)
     arrived = stored(local, roark)
     assert arrived.ended is not None
-    assert len(arrived.ended["transcript"]) == 3
+    words = [turn["content"] for turn in arrived.ended["transcript"]]
+    assert len(words) == 3
+    assert words[1].endswith("Goodbye.")
     ignored = wiring == "params" and "observers" not in PipelineParams.model_fields
-    warnings = warned
-    assert ["observers=[roark]" in line for line in warnings] == [True] * ignored
+    assert ["observers=[roark]" in line for line in warned] == [True] * ignored
 
 
 async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
