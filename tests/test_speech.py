@@ -40,6 +40,14 @@ def test_an_offset_is_found_where_the_sound_ends(announced: float) -> None:
     assert offset(speech, RATE, at(announced)) == pytest.approx(at(1.0), abs=2)
 
 
+@pytest.mark.parametrize("begins", [1.0, 1.003, 1.0095])
+def test_an_edge_is_found_to_the_sample(begins: float) -> None:
+    """Wherever in a window of loudness it lies."""
+    speech = clip((begins, 0), (1.0, 8000), (1.0, 0))
+    assert onset(speech, RATE, at(1.1)) == pytest.approx(at(begins), abs=2)
+    assert offset(speech, RATE, at(2.1)) == pytest.approx(at(begins + 1.0), abs=2)
+
+
 def test_a_short_silence_belongs_to_a_word() -> None:
     """The closure before a plosive doesn't begin a new utterance."""
     speech = clip((1.0, 0), (0.1, 8000), (0.1, 0), (1.0, 8000))
@@ -87,10 +95,11 @@ def test_edges_count_in_the_track_s_samples(rate: int) -> None:
     assert hearing.offset(round(4.1 * rate)) == pytest.approx(4.0 * rate, abs=4)
 
 
-def test_an_onset_stays_behind_a_pause() -> None:
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
+def test_an_onset_stays_behind_a_pause(rate: int) -> None:
     """What was heard before a pause without frames isn't this utterance."""
-    hearing = heard(clip((1.0, 8000)), RATE)
-    assert hearing.onset(at(0.7), after=at(0.5)) == at(0.5)
+    hearing = heard(clip((1.0, 8000)), rate)
+    assert hearing.onset(round(0.7 * rate), after=round(0.5 * rate)) == round(0.5 * rate)
 
 
 def test_what_is_forgotten_is_left_alone() -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipecat_roark import journal, spool
 from pipecat_roark.spool import SpooledCall
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -69,9 +66,22 @@ def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
     call.adopt_tail()
     assert call.chunks() == {1: 2}
     assert call.read_chunk(1) == b"\x03\x03"
+    assert not list(call.path.glob("*.tail"))
     call.adopt_tail()
     assert call.chunks() == {1: 2}
     call.release(done=True)
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    """Whoever holds many calls one after the other runs out of nothing."""
+    before = len(list(Path("/dev/fd").iterdir()))
+    call = held(tmp_path, "call-started", live=True)
+    assert SpooledCall.take(call.path) is None
+    call.release(done=False)
+    taken = SpooledCall.take(call.path)
+    assert taken is not None
+    taken.release(done=True)
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,7 @@ def test_calls_that_began_to_arrive_make_room(
     untouched = held(tmp_path)
     older, newer = held(tmp_path, "call-started"), held(tmp_path, "call-started", chunks=4)
     own = held(tmp_path, live=True)
-    own.write_chunk(2, bytes(250))
+    own.write_chunk(2, bytes(300))
     assert [len(call.chunks()) for call in (untouched, older, newer)] == [2, 0, 3]
     assert older.read().absent == {0: 100, 1: 100}
     assert newer.read().absent == {0: 100}
