@@ -131,6 +131,19 @@ def test_a_damaged_line_is_passed_over(damage: bytes) -> None:
     assert replay(b"".join([head, damage, *others])) == replay(b"".join(lines()))
 
 
+@pytest.mark.parametrize("said", [{"version": 1}, {"pipecatCallId": "call#1"}])
+def test_a_journal_says_what_it_is(said: dict[str, object]) -> None:
+    """Both its version and its call."""
+    with pytest.raises(UnreadableJournalError, match="first line is damaged"):
+        replay(journal.line(AT, **said))
+
+
+def test_only_changes_are_written() -> None:
+    """A draft that says nothing new costs nothing; its time is that of the line."""
+    later: Any = DRAFTS[-1] | {"eventTimestamp": "later", "callEndedAt": "later"}
+    assert list(journal.changes(DRAFTS[-1], later)) == []
+
+
 def test_a_newer_journal_is_left_alone() -> None:
     """It may mean anything."""
     newer = journal.line(AT, version=2, pipecatCallId="call#1")
