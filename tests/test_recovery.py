@@ -218,6 +218,10 @@ async def test_what_cannot_be_read_costs_nothing_else(
         "2-strange": "Is a directory",
     }
     assert len([line for line in log if "can't be read and stays there" in line]) == 3
+    for name in ("0-newer", "1-empty"):
+        taken = SpooledCall.take(spool_dir / name)
+        assert taken is not None
+        taken.release(done=False)
     assert {path.name for path in left_in(spool_dir)} == problems.keys()
 
 
@@ -301,6 +305,7 @@ async def test_a_full_disk_costs_nothing_that_arrives(
     async with LocalRoark(tmp_path / "calls", middlewares=[middleware]) as roark:
         receipt = await hold(roark, spool_dir)
         assert receipt.chunks == Tally(captured=5, delivered=5)
+        assert receipt.lost == ()
         assert [gap.what for gap in receipt.spooled] == ["call-ended"]
         away = False
         (recovered,) = await deliver(roark, spool_dir)
@@ -460,15 +465,84 @@ async def test_the_next_observer_delivers_what_is_left(
 
 
 async def test_a_call_that_meets_a_dead_api_lets_the_others_rest(
-    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spool_dir: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first call that can't be delivered is the last one that is tried."""
     monkeypatch.setattr(recovery, "DEADLINE_SECS", 0.1)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
         for _ in range(2):
             await hold(away, spool_dir, deadline_secs=0.1)
+        warned.clear()
         await recovery.deliver_left(spool_dir, away.url, KEY)
+    assert len([line for line in warned if "is not whole at Roark" in line]) == 1
     assert len(spool.waiting(spool_dir)) == 2
+
+
+async def test_a_call_of_another_process_holds_up_no_other(tmp_path: Path, spool_dir: Path) -> None:
+    """It is passed over."""
+    other = SpooledCall.create(spool_dir, "call#0")
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    async with LocalRoark(tmp_path / "calls") as roark:
+        await recovery.deliver_left(spool_dir, roark.url, KEY)
+        await assert_whole(roark)
+    assert spool.waiting(spool_dir) == [other.path]
+    other.release(done=True)
+
+
+async def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, spool_dir: Path) -> None:
+    """What is noted behind it can be read."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (written,) = left_in(spool_dir, "*/journal")
+    with written.open("ab") as file:
+        file.write(b'{"at":"2026-03-01T12:00:00.000Z","arr')
+    faults = [first(FOR_GOOD, answer(503), "call-ended")]
+    async with LocalRoark(tmp_path / "calls", middlewares=faults) as roark:
+        await deliver(roark, spool_dir, deadline_secs=0.3)
+    assert journal.replay(written.read_bytes()).arrived == {"call-started", 0, 1, 2, 3, 4}
+
+
+async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path) -> None:
+    """All audio of a call that came to its end is in its chunks."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (folder,) = spool.waiting(spool_dir)
+    (folder / "000005.tail").write_bytes(PCM[0])
+    async with LocalRoark(tmp_path / "calls") as roark:
+        await deliver(roark, spool_dir)
+        await assert_whole(roark)
+        assert roark.calls["call#1"].chunks.keys() == set(range(5))
+
+
+@pytest.mark.parametrize("kept", ["tail", "chunk"])
+async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
+    """The draft tells of the recording as soon as there is one, and is not made for nothing."""
+    writer, audio, drafts = SpoolWriter(spool_dir, "call#1"), b"", 0
+
+    def draft() -> wire.CallEnded:
+        nonlocal drafts
+        drafts += 1
+        event = wire.call_ended_event(ENDED, AT)
+        if not audio:
+            del event["recordingSampleRate"]
+        return event
+
+    following = asyncio.create_task(
+        writer.follow(draft, lambda: (0, audio if kept == "tail" else b""))
+    )
+    writer.changed.set()
+    await asyncio.sleep(0.6)
+    audio = PCM[0]
+    if kept == "chunk":
+        writer.keep_chunk(0, audio)
+    await asyncio.sleep(1.2)
+    following.cancel()
+    await asyncio.wait([following])
+    await writer.close(done=False)
+    (written,) = left_in(spool_dir, "*/journal")
+    assert journal.replay(written.read_bytes()).recorded
+    assert drafts == 2
 
 
 async def test_an_observer_lives_without_its_spool(

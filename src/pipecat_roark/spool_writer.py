@@ -58,6 +58,7 @@ class SpoolWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="roark-spool")
         self._backlog: set[asyncio.Future[None]] = set()
         self._draft = CallEnded()
+        self._recorded = False
         self._unkept: set[int] = set()
         self._cramped = False
 
@@ -82,7 +83,7 @@ class SpoolWriter:
                 self._tell_cramped(error)
 
         self._do(keep)
-        self.changed.set()
+        self._note_recording()
 
     def drop_event(self, what: Item) -> None:
         """Note that an event arrived, or never can."""
@@ -139,7 +140,14 @@ class SpoolWriter:
 
         if tail:
             self._do(write)
+            self._note_recording()
         self._append({})  # The call still goes on.
+
+    def _note_recording(self) -> None:
+        """Let the draft tell that there is audio, even if nothing else happens."""
+        if not self._recorded:
+            self._recorded = True
+            self.changed.set()
 
     async def kept(self) -> bool:
         """Wait until all that was handed over is on disk. Return whether it is."""
