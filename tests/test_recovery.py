@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import threading
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -517,7 +519,10 @@ async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path
 
 @pytest.mark.parametrize("kept", ["tail", "chunk"])
 async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
-    """The draft tells of the recording as soon as there is one, and is not made for nothing."""
+    """The draft tells of the recording as soon as there is one, and is not made for nothing.
+
+    A call in which nothing happens still gives signs of life.
+    """
     writer, audio, drafts = SpoolWriter(spool_dir, "call#1"), b"", 0
 
     def draft() -> wire.CallEnded:
@@ -541,8 +546,17 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     await asyncio.wait([following])
     await writer.close(done=False)
     (written,) = left_in(spool_dir, "*/journal")
-    assert journal.replay(written.read_bytes()).recorded
+    data = written.read_bytes()
+    assert journal.replay(data).recorded
     assert drafts == 2
+    began, died = (
+        datetime.fromisoformat(moment.replace("Z", "+00:00"))
+        for moment in (
+            json.loads(data.splitlines()[0])["at"],
+            json.loads(journal.replay(data).ended)["callEndedAt"],
+        )
+    )
+    assert timedelta(seconds=1.2) < died - began < timedelta(seconds=2.5)
 
 
 async def test_an_observer_lives_without_its_spool(
