@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -427,19 +429,28 @@ async def test_every_wiring_captures_the_call(
 
 
 async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
-    """An observer that comes after the start starts the call, once (pipecat 5860)."""
+    """An observer that comes after the start starts the call, once (pipecat 5860).
+
+    The times are those of the wall clock all the same.
+    """
     roark = RoarkObserver(agent_id="front-desk")
-    call = Call(observers=[], after_output=[roark.audio_processor])
+    call = Call(observers=[], after_output=[])
+    spoke_at: list[float] = []
 
     async def script(call: Call) -> None:
+        await asyncio.sleep(1)
         call.task.add_observer(roark)
+        spoke_at.append(time.time())
         await conversation(call)
         await call.end()
 
     await call.hold(script)
     arrived = stored(local, roark)
     assert arrived.ended is not None
-    assert len(arrived.ended["transcript"]) == 3
+    turns = arrived.ended["transcript"]
+    assert len(turns) == 3
+    began = datetime.fromisoformat(turns[0]["timestamp"].replace("Z", "+00:00"))
+    assert 0 <= began.timestamp() - spoke_at[0] < 0.5
 
 
 async def test_frames_that_concern_nobody_are_never_read(local: LocalRoark) -> None:
