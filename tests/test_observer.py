@@ -109,6 +109,10 @@ async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
         ("tool_call", "call-1", '{"city":"Oslo"}'),
         ("tool_result", "call-1", '{"sky":"clear"}'),
     ]
+    first, last = arrived.ended["transcript"][0], arrived.ended["transcript"][-1]
+    assert arrived.ended["callStartedAt"] == arrived.started["eventTimestamp"]
+    assert arrived.ended["callStartedAt"] < first["timestamp"] < last["endTimestamp"]
+    assert last["endTimestamp"] <= arrived.ended["callEndedAt"]
     assert arrived.ended["agentSpokeFirst"] is True
     assert arrived.ended["callEndedReason"] == "agent-ended"
     assert arrived.ended["recordingSampleRate"] == OUT_RATE
