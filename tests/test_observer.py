@@ -27,6 +27,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from audio import LEFT, RIGHT, channel, heard
 from calls import IN_RATE, OUT_RATE, Call, run, tone
 from pipecat_roark import CallReport, RoarkObserver, guard
+from pipecat_roark.call_state import CallState
+from pipecat_roark.delivery import Delivery
 from pipecat_roark.local import LocalRoark, StoredCall
 
 if TYPE_CHECKING:
@@ -397,6 +399,49 @@ async def test_errors_of_ours_stay_with_us(
     (warning,) = warned
     assert "AttributeError" in warning
     assert "private" not in warning
+
+
+async def test_a_report_that_fails_costs_the_transcript_alone(
+    local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end and the recording arrive all the same, and a line without its content says so."""
+    monkeypatch.setattr(guard, "RAISE", False)
+    roark, call = observed()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise LookupError("private words")
+
+    monkeypatch.setattr(CallState, "report", fail)
+    await call.hold(talk_and_end)
+    arrived = stored(local, roark)
+    assert arrived.ended is not None
+    assert arrived.ended["callEndedReason"] == "agent-ended"
+    assert arrived.ended["callEndedAt"]
+    assert "transcript" not in arrived.ended
+    assert arrived.recording is not None
+    assert len(heard(arrived.recording, RIGHT)) == 2
+    (warning,) = warned
+    assert "LookupError at test_observer.py" in warning
+    assert "private" not in warning
+
+
+async def test_an_ending_that_fails_is_said(
+    local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline ends as ever."""
+    monkeypatch.setattr(guard, "RAISE", False)
+    roark, call = observed()
+    finish = Delivery.finish
+
+    async def fail(delivery: Delivery, event: bytes) -> None:
+        await finish(delivery, event)
+        raise LookupError("private words")
+
+    monkeypatch.setattr(Delivery, "finish", fail)
+    await call.hold(talk_and_end)
+    assert stored(local, roark).complete
+    (warning,) = warned
+    assert "LookupError at test_observer.py" in warning
 
 
 @pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])

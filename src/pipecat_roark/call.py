@@ -166,18 +166,31 @@ class Call:
             await self.recorder.stop_recording()
         for task in self._spooling:
             task.cancel()
-        self.state.ended(at, self._end_reason or "unknown")
-        report = self.report()
-        await self.delivery.finish(wire.call_ended(report, datetime.now(timezone.utc)))
+        # What is known whatever happens, so that an error of ours doesn't cost the whole call.
+        reason, now = self._end_reason or "unknown", datetime.now(timezone.utc)
+        bare = CallReport(
+            pipecat_call_id=self.pipecat_call_id, ended_at=self._wall(at), ended_reason=reason
+        )
+        report = self._with_format(bare) if self.delivery.chunks else bare
+        event = wire.call_ended(report, now)
+        with self._guard:
+            self.state.ended(at, reason)
+            report = self.report()
+            event = wire.call_ended(report, now)
+            self._warn_if_empty(report)
+        with self._guard:
+            await self.delivery.finish(event)
         if self._spooling:
             await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
+        await self._on_ended(report)
+
+    def _warn_if_empty(self, report: CallReport) -> None:
         if not report.turns:
             logger.warning(
                 f"Call {self.pipecat_call_id} has an empty transcript: no TranscriptionFrame and "
                 "no TTSTextFrame was seen. Usual causes: the observer is not in "
                 "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
             )
-        await self._on_ended(report)
 
     async def _deliver_left(self, spool_dir: Path) -> None:
         agent = self._settings
@@ -193,8 +206,9 @@ class Call:
             origin=self.recorder.origin_ns if placed else None,
             offset_ms=self.recorder.offset_ms,
         )
-        if not recorded:
-            return report
+        return self._with_format(report) if recorded else report
+
+    def _with_format(self, report: CallReport) -> CallReport:
         rate, channels = self.recorder.sample_rate, self.recorder.num_channels
         return replace(report, sample_rate=rate, num_channels=channels)
 
