@@ -525,11 +525,11 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     """
     writer, audio, drafts = SpoolWriter(spool_dir, "call#1"), b"", 0
 
-    def draft() -> wire.CallEnded:
+    def draft(recorded: bool) -> wire.CallEnded:  # noqa: FBT001
         nonlocal drafts
         drafts += 1
         event = wire.call_ended_event(ENDED, AT)
-        if not audio:
+        if not recorded:
             del event["recordingSampleRate"]
         return event
 

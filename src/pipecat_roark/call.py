@@ -212,9 +212,8 @@ class Call:
         rate, channels = self.recorder.sample_rate, self.recorder.num_channels
         return replace(report, sample_rate=rate, num_channels=channels)
 
-    def _draft(self) -> wire.CallEnded:
+    def _draft(self, recorded: bool) -> wire.CallEnded:  # noqa: FBT001
         """Return `call-ended` as it would be now, with the audio that is in no chunk yet."""
-        recorded = bool(self._tail()[1] or self.delivery.chunks)
         report = self._report(recorded=recorded, placed=recorded)
         return wire.call_ended_event(report, datetime.now(timezone.utc))
 

@@ -100,12 +100,13 @@ class SpoolWriter:
         self._do(drop)
 
     async def follow(
-        self, draft: Callable[[], CallEnded], tail: Callable[[], tuple[int, bytes]]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[], tuple[int, bytes]]
     ) -> None:
         """Note what becomes known, until it is cancelled.
 
         Args:
-            draft: Returns `call-ended` as it would be now; asked when something changed.
+            draft: Returns `call-ended` as it would be now, given whether there is any audio; asked
+                when something changed.
             tail: Returns the recording since the last chunk, and the index of the next one.
         """
         guard, clock = Guard("spool"), asyncio.get_running_loop().time
@@ -119,7 +120,7 @@ class SpoolWriter:
                 self._note_tail(*tail())
                 if drafts:  # after the tail, in which its places lie
                     began = time.thread_time()
-                    self._note_draft(draft())
+                    self._note_draft(draft(self._recorded))
                     draft_due = now + (time.thread_time() - began) / DRAFT_SHARE
             await self.kept()
             tail_due = now + NOTE_SECS
