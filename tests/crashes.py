@@ -13,22 +13,19 @@ import sys
 import wave
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from pipecat.frames.frames import FunctionCallInProgressFrame, FunctionCallResultFrame
 
+import exits
 from audio import LEFT, RIGHT, heard
 from calls import Call
 from pipecat_roark import RoarkObserver
-from pipecat_roark.local import LocalRoark
 from pipecat_roark.recovery import recover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from aiohttp.typedefs import Handler
-
-    from pipecat_roark.local import StoredCall
+    from pipecat_roark.local import LocalRoark, StoredCall
 
 SLOW_SECS = 0.05
 SEEN_SECS = 0.1
@@ -42,13 +39,7 @@ TONE_MS, JITTER_MS = 300, 25
 
 def roark(folder: Path) -> LocalRoark:
     """Return the Roark that the calls go to, slow enough to be caught in the middle."""
-    return LocalRoark(folder, middlewares=[_slow])
-
-
-@web.middleware
-async def _slow(request: web.Request, handler: Handler) -> web.StreamResponse:
-    await asyncio.sleep(SLOW_SECS)
-    return await handler(request)
+    return exits.roark(folder, SLOW_SECS)
 
 
 def say(*words: object) -> None:

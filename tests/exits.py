@@ -29,15 +29,15 @@ SLOW_SECS = 0.1
 """How long every request takes, so that there is an ending to disturb."""
 
 
-def roark(folder: Path) -> LocalRoark:
+def roark(folder: Path, secs: float = SLOW_SECS) -> LocalRoark:
     """Return the slow Roark that the calls go to."""
-    return LocalRoark(folder, middlewares=[_slow])
 
+    @web.middleware
+    async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await asyncio.sleep(secs)
+        return await handler(request)
 
-@web.middleware
-async def _slow(request: web.Request, handler: Handler) -> web.StreamResponse:
-    await asyncio.sleep(SLOW_SECS)
-    return await handler(request)
+    return LocalRoark(folder, middlewares=[slow])
 
 
 async def hold(call_id: str, end: str) -> None:

@@ -28,6 +28,7 @@ from pipecat_roark.client import ANSWER_SECS, UPLOAD_SECS, RoarkClient, tls_cont
 from pipecat_roark.delivery import DEADLINE_SECS, Delivery
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.report import CallReport
+from servers import break_off
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -85,12 +86,7 @@ async def take_and_reset(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def truncate(request: web.Request, _: Handler) -> web.StreamResponse:
     """Announce more than is sent."""
-    reply = web.StreamResponse(headers={"content-length": "99"})
-    await reply.prepare(request)
-    await reply.write(b'{"data": {')
-    assert request.transport is not None
-    request.transport.close()
-    return reply
+    return await break_off(request)
 
 
 async def hang(request: web.Request, _: Handler) -> web.StreamResponse:
