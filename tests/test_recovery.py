@@ -497,12 +497,15 @@ async def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, spool_d
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
     (written,) = left_in(spool_dir, "*/journal")
-    with written.open("ab") as file:
-        file.write(b'{"at":"2026-03-01T12:00:00.000Z","arr')
+    before = [line for line in written.read_bytes().splitlines() if b'"ended"' not in line]
+    written.write_bytes(b"\n".join([*before, b'{"at":"2026-03-01T12:00:00.000Z","arr']))
+    assert not journal.replay(written.read_bytes()).finished
     faults = [first(FOR_GOOD, answer(503), "call-ended")]
     async with LocalRoark(tmp_path / "calls", middlewares=faults) as roark:
         await deliver(roark, spool_dir, deadline_secs=0.3)
-    assert journal.replay(written.read_bytes()).arrived == {"call-started", 0, 1, 2, 3, 4}
+    noted = journal.replay(written.read_bytes())
+    assert noted.finished
+    assert noted.arrived == {"call-started", 0, 1, 2, 3, 4}
 
 
 async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path) -> None:
@@ -510,6 +513,8 @@ async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
     (folder,) = spool.waiting(spool_dir)
+    with (folder / "journal").open("ab") as file:
+        file.write(journal.line(AT, set={"recordingSampleRate": 24000}))
     (folder / "000005.tail").write_bytes(PCM[0])
     async with LocalRoark(tmp_path / "calls") as roark:
         await deliver(roark, spool_dir)
