@@ -162,7 +162,7 @@ class Delivery:
                 await self._settle(began + self._deadline_secs)
         finally:
             await self._stop()
-            if self._spool is not None and await self._spool.kept():
+            if self._spool is not None and self._spooled and await self._spool.kept():
                 for _ in range(self._spool.unkept):
                     self._ledger.lost(CHUNK, _NO_ROOM)
             self._ledger.close(loop.time() - began, spooled=self._spooled)
