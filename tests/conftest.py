@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library's own errors fail a test instead of being logged."""
-    monkeypatch.setattr(guard, "RAISE", True)
+    monkeypatch.setattr(guard, "RERAISE", True)
 
 
 @pytest.fixture

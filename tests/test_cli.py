@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from faults import AT
-from pipecat_roark import journal, recovery, wire
+from pipecat_roark import wire
 from pipecat_roark.cli import main
+from pipecat_roark.delivery import recovery
 from pipecat_roark.local import LocalRoark
-from pipecat_roark.spool import SpooledCall
+from pipecat_roark.spool import journal
+from pipecat_roark.spool.folder import SpooledCall
+from scenarios.faults import AT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,5 +205,5 @@ def test_deliver_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
 
     monkeypatch.setenv("ROARK_API_KEY", "key")
-    monkeypatch.setattr("pipecat_roark.spool.waiting", stop)
+    monkeypatch.setattr("pipecat_roark.delivery.recovery.waiting", stop)
     assert main(["deliver", str(tmp_path)]) == 1

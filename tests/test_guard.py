@@ -7,19 +7,19 @@ import asyncio
 import pytest
 
 from pipecat_roark import guard
-from pipecat_roark.guard import Guard
+from pipecat_roark.guard import ErrorBoundary
 
 
 @pytest.fixture
 def _production(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swallow errors as outside of the tests."""
-    monkeypatch.setattr(guard, "RAISE", False)
+    monkeypatch.setattr(guard, "RERAISE", False)
 
 
 @pytest.mark.usefixtures("_production")
 def test_an_error_is_said_once_for_each_place(log: list[str]) -> None:
     """The type and the place are logged, not the text: it may hold what a caller said."""
-    kept = Guard("call")
+    kept = ErrorBoundary("call")
     for _ in range(3):
         with kept:
             raise ValueError("my card number is")
@@ -35,7 +35,7 @@ def test_an_error_is_said_once_for_each_place(log: list[str]) -> None:
 def test_each_guard_speaks_for_itself(log: list[str]) -> None:
     """Another call says the same error again."""
     for what in ("call", "recorder"):
-        with Guard(what):
+        with ErrorBoundary(what):
             raise ValueError
     assert [line.partition("; ")[2] for line in log] == [
         "the call goes on without it.",
@@ -47,20 +47,20 @@ def test_each_guard_speaks_for_itself(log: list[str]) -> None:
 @pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
 def test_what_is_no_error_goes_on(kind: type[BaseException], log: list[str]) -> None:
     """A cancellation and the end of the process are not the library's to stop."""
-    with pytest.raises(kind), Guard("call"):
+    with pytest.raises(kind), ErrorBoundary("call"):
         raise kind
     assert log == []
 
 
 def test_the_tests_see_errors(log: list[str]) -> None:
     """An error of the library fails its own tests."""
-    with pytest.raises(ValueError, match="seen"), Guard("call"):
+    with pytest.raises(ValueError, match="seen"), ErrorBoundary("call"):
         raise ValueError("seen")
     assert log == []
 
 
 def test_a_block_without_an_error_passes(log: list[str]) -> None:
     """Nothing is said when nothing is wrong."""
-    with Guard("call"):
+    with ErrorBoundary("call"):
         pass
     assert log == []

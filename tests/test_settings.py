@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipecat_roark import client
+from pipecat_roark.delivery import client
 from pipecat_roark.settings import Settings, call_id
 
 if TYPE_CHECKING:

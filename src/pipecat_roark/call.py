@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
-from pipecat_roark import recovery, wire
-from pipecat_roark.call_state import CallState
-from pipecat_roark.client import RoarkClient
-from pipecat_roark.delivery import Delivery
+from pipecat_roark import wire
+from pipecat_roark.conversation.state import CallState
+from pipecat_roark.delivery import recovery
+from pipecat_roark.delivery.client import RoarkClient
+from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.moments import SECOND
 from pipecat_roark.report import CallReport
-from pipecat_roark.spool_writer import SpoolWriter
+from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from pipecat_roark.call_state import OffsetMs
-    from pipecat_roark.guard import Guard
+    from pipecat_roark.guard import ErrorBoundary
+    from pipecat_roark.moments import OffsetMs
     from pipecat_roark.settings import Settings
 
 _RELEASE_SECS = 1.0
@@ -78,7 +80,7 @@ class Call:
         settings: Settings,
         pipecat_call_id: str,
         *,
-        guard: Guard,
+        guard: ErrorBoundary,
         on_ended: Callable[[CallReport], Awaitable[None]],
     ) -> None:
         self.pipecat_call_id = pipecat_call_id
@@ -222,7 +224,7 @@ class Call:
         return self.delivery.chunks, self.recorder.tail()
 
     def _wall(self, at: int) -> datetime:
-        return datetime.fromtimestamp((at + self._wall_offset_ns) / 1_000_000_000, timezone.utc)
+        return datetime.fromtimestamp((at + self._wall_offset_ns) / SECOND, timezone.utc)
 
 
 async def _outlast(task: asyncio.Task[None]) -> None:

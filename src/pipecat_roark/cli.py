@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipecat_roark.recovery import recover
+from pipecat_roark.delivery.recovery import recover
 from pipecat_roark.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipecat_roark.delivery.recovery import Recovered
     from pipecat_roark.local import StoredCall
-    from pipecat_roark.recovery import Recovered
 
 
 def main(argv: Sequence[str] | None = None) -> int:

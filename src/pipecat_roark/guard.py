@@ -11,11 +11,11 @@ from loguru import logger
 if TYPE_CHECKING:
     from types import TracebackType
 
-RAISE = False
+RERAISE = False
 """Whether errors are raised all the same: the library's own tests must see them."""
 
 
-class Guard:
+class ErrorBoundary:
     """Swallows errors of a block, and says so once.
 
     The text of an error may hold what a caller said, so only its type and place are logged.
@@ -38,7 +38,7 @@ class Guard:
         trace: TracebackType | None,
     ) -> bool:
         """Swallow an `Exception`; anything else, such as a cancellation, goes on."""
-        if not isinstance(error, Exception) or RAISE:
+        if not isinstance(error, Exception) or RERAISE:
             return False
         place = traceback.extract_tb(trace)[-1]
         where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"

@@ -20,19 +20,18 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat, settings
-from pipecat_roark.borrowed import BorrowedRecorder
 from pipecat_roark.call import Call
-from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES
-from pipecat_roark.guard import Guard
-from pipecat_roark.recorder import StereoRecorder
-from pipecat_roark.translator import CONCERNS, SPEAKING, Translator
+from pipecat_roark.frames import RELEVANT_FRAMES, SPEAKING, Translator
+from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.recording.external import ExternalRecorder
+from pipecat_roark.recording.recorder import StereoRecorder
 
 if TYPE_CHECKING:
     import os
 
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.conversation import Edge
+    from pipecat_roark.moments import Edge
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.report import CallReport
 
@@ -87,8 +86,8 @@ class RoarkObserver(BaseObserver):
         audio_buffer_processor: AudioBufferProcessor | None = None,
         pipecat_call_id: str | None = None,
         runner_args: object = None,
-        deadline_secs: float = DEADLINE_SECS,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        deadline_secs: float = settings.DEADLINE_SECS,
+        max_waiting_bytes: int = settings.MAX_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
@@ -102,20 +101,20 @@ class RoarkObserver(BaseObserver):
             max_waiting_bytes=max_waiting_bytes,
             spool_dir=spool_dir,
         )
-        self._guard = Guard("call")
+        self._guard = ErrorBoundary("call")
         self._call = Call(
             self._settings,
             settings.call_id(pipecat_call_id, runner_args),
             guard=self._guard,
             on_ended=self._ended,
         )
-        self._recorder: StereoRecorder | BorrowedRecorder
+        self._recorder: StereoRecorder | ExternalRecorder
         self._audio_processor: AudioBufferProcessor
         if audio_buffer_processor is None:
             self._recorder = self._audio_processor = self._record()
         elif isinstance(audio_buffer_processor, AudioBufferProcessor):
             on_chunk = self._call.delivery.add_audio
-            self._recorder = BorrowedRecorder(audio_buffer_processor, on_chunk)
+            self._recorder = ExternalRecorder(audio_buffer_processor, on_chunk)
             self._audio_processor = audio_buffer_processor
         else:
             raise TypeError(
@@ -198,13 +197,13 @@ class RoarkObserver(BaseObserver):
     async def _see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""
         frame = data.frame
-        self._concerns[type(frame)] = isinstance(frame, CONCERNS)
+        self._concerns[type(frame)] = isinstance(frame, RELEVANT_FRAMES)
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
         if isinstance(frame, StartFrame) and data.destination is self._audio_processor:
             self._behind_output = self._has_output  # the start passes processors in their order
         self._call.begin(data.source.get_clock().get_time, data.timestamp)
-        if isinstance(self._recorder, BorrowedRecorder):
+        if isinstance(self._recorder, ExternalRecorder):
             await self._recorder.see(data)
             if isinstance(frame, _AUDIO) and self._recorder.origin_ns is None:
                 self._concerns[type(frame)] = True
@@ -214,14 +213,14 @@ class RoarkObserver(BaseObserver):
             self._call.note_reason(_reason(frame))
             if released:
                 self._call.end()
-        elif isinstance(frame, CONCERNS):
+        elif isinstance(frame, RELEVANT_FRAMES):
             played = released or not self._has_output
             self._translator.read(frame, data.timestamp, played=played)
             self._call.changed()
 
     def _see_inline(self, frame: Frame, at: int) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
-        if self._own is None or not isinstance(frame, CONCERNS):
+        if self._own is None or not isinstance(frame, RELEVANT_FRAMES):
             return
         with self._guard:
             if isinstance(frame, StartFrame):

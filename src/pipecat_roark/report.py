@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipecat_roark.timeline import Speaker
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -24,14 +22,14 @@ class Turn:
         start_ms: The onset in the recording, in milliseconds; None without a recording.
         end_ms: The offset in the recording; None without a recording.
         interrupted: Whether the other speaker cut this turn short.
-        unheard: Words of the assistant that were generated for this turn but never played.
+        unheard: SpokenText of the assistant that were generated for this turn but never played.
         user_id: The user's id, as the transport or the recognizer gave it.
         language: The language recognized (BCP-47).
         response_ms: Of an assistant's turn that answers the user, the time in milliseconds from
             the end of the user's speech to its own onset.
     """
 
-    role: Speaker
+    role: Literal["user", "assistant"]
     content: str
     started_at: datetime
     ended_at: datetime

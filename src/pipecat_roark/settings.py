@@ -8,12 +8,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from pipecat_roark import client
-from pipecat_roark.delivery import DEADLINE_SECS, MAX_WAITING_BYTES
+from urllib.parse import urlsplit
 
 API_KEY_VARIABLE = "ROARK_API_KEY"
+BASE_URL_VARIABLE = "ROARK_BASE_URL"
 SPOOL_DIR_VARIABLE = "ROARK_SPOOL_DIR"
+
+BASE_URL = "https://api.roark.ai"
+DEADLINE_SECS = 10.0
+"""For everything that is left to deliver when the call ends."""
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Audio that may wait for the API: eleven minutes of stereo at 24 kHz."""
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +78,34 @@ class Settings:
         return cls(
             agent_id=agent_id,
             api_key=key,
-            base_url=client.base_url(),
+            base_url=base_url(),
             agent_name=agent_name,
             agent_prompt=agent_prompt,
             deadline_secs=_deadline(deadline_secs),
             max_waiting_bytes=_bound(max_waiting_bytes),
             spool_dir=_folder(spool_dir),
         )
+
+
+def base_url() -> str:
+    """Return Roark's base URL, or that of the environment.
+
+    Raises:
+        ValueError: If it is no HTTP URL, or would send the key in clear text off this machine.
+    """
+    url = os.environ.get(BASE_URL_VARIABLE, "").strip().rstrip("/") or BASE_URL
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of an unreadable host or port
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(f"{BASE_URL_VARIABLE} must be a plain URL, such as {BASE_URL}")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError(
+            f"{BASE_URL_VARIABLE} must use https: the API key would leave this machine unprotected"
+        )
+    return url
 
 
 def call_id(pipecat_call_id: str | None, runner_args: object) -> str:

@@ -17,7 +17,7 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import crashes
+from scenarios import crashes
 
 AT_ONCE = 2
 

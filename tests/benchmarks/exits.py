@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exits import ENDS, arrives, roark
+from scenarios.exits import ENDS, arrives, roark
 
 AT_ONCE = 2
 

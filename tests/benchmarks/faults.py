@@ -19,9 +19,9 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import outages
-from faults import CASES, CHUNKS, Case, Outcome, run, trusted
-from pipecat_roark.delivery import DEADLINE_SECS
+from pipecat_roark.settings import DEADLINE_SECS
+from scenarios import outages
+from scenarios.faults import CASES, CHUNKS, Case, Outcome, run, trusted
 
 MIB = 2**20
 

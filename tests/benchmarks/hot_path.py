@@ -28,9 +28,9 @@ from pipecat.processors.frame_processor import FrameDirection
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from feed import OUT_RATE, Clock, Sink, start
 from pipecat_roark import RoarkObserver
 from pipecat_roark.local import LocalRoark
+from support.feed import OUT_RATE, Clock, Sink, start
 
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame

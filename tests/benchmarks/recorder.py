@@ -34,10 +34,10 @@ from pipecat.transports.base_transport import TransportParams
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from calls import PacedOutput
-from feed import OUT_RATE, Clock, start
-from pipecat_roark.delivery import CHUNK_BYTES
-from pipecat_roark.recorder import StereoRecorder
+from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from pipecat_roark.recording.recorder import StereoRecorder
+from support.calls import PacedOutput
+from support.feed import OUT_RATE, Clock, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,8 +14,8 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from feed import OUT_RATE, heard
-from live import PERIOD, LiveCall
+from support.feed import OUT_RATE, heard
+from support.live import PERIOD, LiveCall
 
 LIMIT_MS = 20
 

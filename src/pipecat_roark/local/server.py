@@ -14,7 +14,6 @@ from aiohttp import web
 from loguru import logger
 from yarl import URL
 
-from pipecat_roark.local.arrivals import Arrivals
 from pipecat_roark.local.contract import (
     CALL_ENDED,
     CALL_STARTED,
@@ -25,7 +24,7 @@ from pipecat_roark.local.contract import (
     read_message,
     refuse_chunk,
 )
-from pipecat_roark.local.findings import conclude
+from pipecat_roark.local.sequence import Arrivals
 from pipecat_roark.local.store import (
     StoredCall,
     folder_name,
@@ -33,6 +32,7 @@ from pipecat_roark.local.store import (
     save_call,
     save_chunk,
 )
+from pipecat_roark.local.verdict import judge
 
 if TYPE_CHECKING:
     import os
@@ -218,7 +218,7 @@ class LocalRoark:
         if name != CALL_ENDED:
             call.started = body
             return
-        findings = list(conclude(body, intake.arrivals))
+        findings = list(judge(body, intake.arrivals))
         self._report([sentence for is_right, sentence in findings if not is_right], call)
         call.verified = tuple(sentence for is_right, sentence in findings if is_right)
         if call.chunks and "recordingSampleRate" in body:

@@ -1,0 +1,257 @@
+"""What Pipecat's frames say about a call. One case a frame, one verb on the call state."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pipecat.frames import frames
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InterruptionFrame,
+    SpeechControlParamsFrame,
+    StartFrame,
+    StopFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+
+from pipecat_roark.conversation.playback import SpokenText
+from pipecat_roark.moments import SECOND, Edge
+from pipecat_roark.plain import arguments_text, result_text
+
+if TYPE_CHECKING:
+    from pipecat_roark.conversation.state import CallState
+    from pipecat_roark.recording.recorder import StereoRecorder
+
+    _Tool = FunctionCallInProgressFrame | FunctionCallResultFrame | FunctionCallCancelFrame
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def _if_known(name: str) -> tuple[type[Frame], ...]:
+    """Return a type of frame that the oldest Pipecats don't have, or no type."""
+    return (getattr(frames, name),) if hasattr(frames, name) else ()
+
+
+_ANNOUNCED = _if_known("AggregatedTextFrame")
+_MUTED = _if_known("UserMuteStartedFrame")
+_UNMUTED = _if_known("UserMuteStoppedFrame")
+_SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame, *_ANNOUNCED)
+_TOOLS = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
+SPEAKING = (
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+)
+RELEVANT_FRAMES = (
+    StartFrame,
+    EndFrame,
+    CancelFrame,
+    StopFrame,
+    InterruptionFrame,
+    TranscriptionFrame,
+    SpeechControlParamsFrame,
+    *_MUTED,
+    *_UNMUTED,
+    *_SPEECH,
+    *_TOOLS,
+    *SPEAKING,
+)
+"""Everything else passes an observer unread."""
+_REMEMBERED = 4096
+_LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
+_AFTER_WORDS = (" ", "\n", *",.;:!?)…'", "\N{RIGHT SINGLE QUOTATION MARK}")
+"""How a piece of text begins that goes on where the one before it ended."""
+
+
+class Translator:
+    """Reads frames into the state of a call, each once.
+
+    Args:
+        state: The state.
+        recorder: Knows where on the user's track a speaking frame stands that passes it now; None
+            if the recording tells nobody.
+    """
+
+    def __init__(self, state: CallState, *, recorder: StereoRecorder | None) -> None:
+        self._state = state
+        self._recorder = recorder
+        self._start_secs = self._stop_secs = 0.0
+        self._known: dict[object, None] = {}
+        self._released: dict[int, int] = {}
+
+    def read(self, frame: Frame, at: int, *, played: bool) -> None:
+        """Read a frame.
+
+        Args:
+            frame: The frame; what was read before is ignored.
+            at: Pipeline time at which it was seen, in nanoseconds.
+            played: Whether the output transport has released it, or there is none.
+        """
+        if isinstance(frame, SPEAKING):
+            if self._is_new(_identity(frame)):
+                self._read_speaking(frame, at)
+        elif isinstance(frame, _SPEECH):
+            self._read_speech(frame, at, played=played)
+        elif isinstance(frame, _TOOLS):
+            self._read_tool(frame, at)
+        elif isinstance(frame, TranscriptionFrame):
+            self._read_transcription(frame, at)
+        elif isinstance(frame, InterruptionFrame):
+            # What waits is dropped when the frame gets to the output, and not before.
+            if self._sighting(frame, at, played=played) == "released":
+                self._state.interrupted(at)
+        else:
+            self._read_setting(frame, at)
+
+    def _read_speaking(self, frame: Frame, at: int) -> None:
+        match frame:
+            case VADUserStartedSpeakingFrame():
+                # The detector's delay is on the frame from 0.0.102 on.
+                delay = getattr(frame, "start_secs", self._start_secs)
+                place = self._recorder.user_onset(delay) if self._recorder else None
+                edge = Edge(at - int(delay * SECOND), place)
+                self._state.user_started_speaking(at, edge)
+            case VADUserStoppedSpeakingFrame():
+                delay = getattr(frame, "stop_secs", self._stop_secs)
+                place = self._recorder.user_offset(delay) if self._recorder else None
+                edge = Edge(at - int(delay * SECOND), place)
+                self._state.user_stopped_speaking(at, edge)
+            case UserStartedSpeakingFrame():
+                self._state.user_turn_started(at)
+            case UserStoppedSpeakingFrame():
+                self._state.user_turn_stopped(at)
+            case BotStartedSpeakingFrame():
+                self._state.bot_started_speaking(at, frame.transport_destination)
+            case _:  # BotStoppedSpeakingFrame
+                self._state.bot_stopped_speaking(at, frame.transport_destination)
+
+    def _read_speech(self, frame: Frame, at: int, *, played: bool) -> None:
+        """Read the speech of the assistant, as it is made and as it is released."""
+        news = self._sighting(frame, at, played=played)
+        # Only what the output's default destination plays can be interrupted.
+        measured = frame.transport_destination is None
+        match frame, news:
+            case TTSTextFrame(), "released":
+                self._state.bot_said(at, frame.id, _words(frame))
+            case TTSTextFrame(), "made" if measured:
+                self._state.bot_generated(at, frame.id, _words(frame))
+            case TTSAudioRawFrame(), "released" if measured:
+                self._state.bot_played(at, frame.num_frames / frame.sample_rate)
+            case TTSAudioRawFrame(), "made" if measured:
+                self._state.bot_synthesized(at, frame.num_frames / frame.sample_rate)
+            case TTSStartedFrame(), "made" if measured:
+                self._state.bot_opened(at)
+            case TTSStoppedFrame(), "made" if measured:
+                self._state.bot_closed(at)
+            case TextFrame(), "made" if getattr(frame, "context_id", None) and not frame.skip_tts:
+                self._state.bot_announced(at, frame.text)
+
+    def _read_transcription(self, frame: TranscriptionFrame, at: int) -> None:
+        if self._is_new(_identity(frame)):
+            self._state.user_said(
+                at,
+                SpokenText(frame.text, bool(getattr(frame, "includes_inter_frame_spaces", False))),
+                user_id=str(frame.user_id) if frame.user_id else None,
+                language=_language(frame.language),
+            )
+
+    def _read_tool(self, frame: _Tool, at: int) -> None:
+        if isinstance(frame, FunctionCallResultFrame):
+            self._read_result(frame, at)
+        elif isinstance(frame, FunctionCallInProgressFrame):
+            arguments = arguments_text(frame.arguments)
+            self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
+        else:
+            self._state.tool_cancelled(at, frame.tool_call_id)
+
+    def _read_result(self, frame: FunctionCallResultFrame, at: int) -> None:
+        if not self._is_new(_identity(frame)):
+            return
+        content = result_text(frame.result)
+        linked = getattr(frame, "broadcast_sibling_id", None) is not None
+        if not (linked or self._is_new((frame.tool_call_id, hash(content)))):
+            return  # The other one of a broadcast whose frames don't name each other.
+        arguments = arguments_text(frame.arguments)
+        self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
+        # More results may follow one that isn't final (from 1.0.0 on).
+        final = getattr(frame.properties, "is_final", True)
+        self._state.tool_returned(at, frame.tool_call_id, content, final=final)
+
+    def _read_setting(self, frame: Frame, at: int) -> None:
+        if isinstance(frame, SpeechControlParamsFrame):
+            if frame.vad_params:
+                self._start_secs = frame.vad_params.start_secs
+                self._stop_secs = frame.vad_params.stop_secs
+        elif isinstance(frame, _MUTED):
+            self._state.user_muted(at)
+        elif isinstance(frame, _UNMUTED):
+            self._state.user_unmuted(at)
+
+    def _sighting(
+        self, frame: Frame, at: int, *, played: bool
+    ) -> Literal["made", "released"] | None:
+        """Return what this sight of a frame tells, or None if it was told before.
+
+        A frame is seen at every hop, and its release may be seen inline before the hops that led
+        there, as an observer lags.
+        """
+        key = _identity(frame)
+        if played and key not in self._released:
+            _remember(self._released, key, at)
+            return "released"
+        if not played and at < self._released.get(key, at + 1) and self._is_new(key):
+            return "made"
+        return None
+
+    def _is_new(self, key: object) -> bool:
+        if key in self._known:
+            return False
+        _remember(self._known, key, None)
+        return True
+
+
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
+
+
+def _identity(frame: Frame) -> int:
+    """Return what the two frames of a broadcast share; they name each other from 0.0.103 on."""
+    sibling: int | None = getattr(frame, "broadcast_sibling_id", None)
+    return frame.id if sibling is None else min(frame.id, sibling)
+
+
+def _words(frame: TTSTextFrame) -> SpokenText:
+    # Before 0.0.93 no frame tells, but the pieces of a realtime model can be recognized.
+    guess = frame.text.startswith(_AFTER_WORDS)
+    spaced = bool(getattr(frame, "includes_inter_frame_spaces", guess))
+    return SpokenText(frame.text, spaced, sounds_at=frame.pts or None)
+
+
+def _language(value: object) -> str | None:
+    """Return a language as BCP-47, or None if it can't be one."""
+    tag = str(getattr(value, "value", value) or "").replace("_", "-")
+    return tag if _LANGUAGE.fullmatch(tag) else None

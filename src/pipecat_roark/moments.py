@@ -1,0 +1,36 @@
+"""Moments: the words that every room shares for who speaks, and when.
+
+Times are pipeline nanoseconds, places in a recording are samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+SECOND = 1_000_000_000
+"""One second in nanoseconds."""
+MILLISECOND = 1_000_000
+"""One millisecond in nanoseconds."""
+
+Speaker: TypeAlias = Literal["user", "bot"]
+"""The two parties of a call. Only the report and the wire call the bot `assistant`."""
+OffsetMs: TypeAlias = Callable[[Speaker, int, bool], int]
+"""Returns the place of a speaker's sample in the recording in ms; `True`: as the end of speech."""
+Frames: TypeAlias = Sequence[tuple[bytes, int]]
+"""Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A moment at which speech begins or ends.
+
+    Attributes:
+        at: Pipeline time in nanoseconds.
+        index: Index of the sample among those received on the speaker's track, if it is known.
+            It takes precedence over `at`.
+    """
+
+    at: int
+    index: int | None = None

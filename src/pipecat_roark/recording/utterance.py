@@ -1,0 +1,97 @@
+"""Where an utterance can be heard, between the silences that synthesized speech brings along.
+
+Pure: no Pipecat, no I/O, and time comes in as a value, in nanoseconds.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipecat_roark.moments import SECOND, Edge
+from pipecat_roark.recording.audibility import audible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipecat_roark.moments import Frames
+
+_BACKLOG = 4
+"""How many parts wait to be searched for the end, which only the last of them can hold."""
+
+
+class Sound(NamedTuple):
+    """An edge of what is heard, and the arrival of the frame that holds it."""
+
+    arrival: int
+    edge: Edge
+
+
+class _Part(NamedTuple):
+    frames: Frames
+    rate: int
+    first: int | None
+
+
+class Utterance:
+    """Something that the assistant says.
+
+    Args:
+        rate: Sample rate of its track in Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.begun = False
+        """Whether any audio of it came."""
+        self._rate = rate
+        self._parts: list[_Part] = []
+        self._end: Edge | None = None
+
+    def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
+        """Take the next frames.
+
+        Args:
+            frames: Their samples and arrivals.
+            rate: Their sample rate in Hz.
+            index: Index of the first sample on its track, if it is known.
+
+        Returns:
+            Where the utterance is heard first, if that is in these frames.
+        """
+        self.begun = True
+        part = _Part(frames, rate, index)
+        first = None
+        if self._end is None:
+            first = next(self._sounds(part), None)
+            self._end = first.edge if first else None
+        if self._end is not None:
+            self._parts.append(part)
+        if len(self._parts) >= _BACKLOG:
+            self.end()
+        return first
+
+    def end(self) -> Edge | None:
+        """Return where the utterance is heard last so far; None if it isn't heard at all."""
+        parts, self._parts = self._parts, []
+        sounds = (sound for part in parts[::-1] for sound in self._sounds(part, backwards=True))
+        last = next(sounds, None)
+        if last:
+            self._end = last.edge
+        return self._end
+
+    def _sounds(self, part: _Part, *, backwards: bool = False) -> Iterator[Sound]:
+        """Yield where each frame is heard first or, from the last frame on, where last."""
+        starts = accumulate((len(pcm) // 2 for pcm, _ in part.frames), initial=0)
+        frames = [(*frame, start) for frame, start in zip(part.frames, starts, strict=False)]
+        for pcm, arrival, start in reversed(frames) if backwards else frames:
+            loud = audible(np.frombuffer(pcm, "<i2"))
+            if not loud.size:
+                continue
+            place = int(loud[-1]) + 1 if backwards else int(loud[0])
+            at = arrival - (len(pcm) // 2 - place) * SECOND // part.rate
+            index = part.first
+            if index is not None:
+                index += round((start + place) * self._rate / part.rate)
+            yield Sound(arrival, Edge(at, index))

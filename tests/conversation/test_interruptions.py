@@ -1,0 +1,213 @@
+"""What was heard of speech that stops short, told event by event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.events import (
+    audio_made,
+    audio_played,
+    bot_closes,
+    bot_opens,
+    bot_says,
+    bot_starts,
+    bot_stops,
+    ended,
+    interrupted,
+    lines,
+    report_of,
+    spoken,
+    text_announced,
+    text_made,
+)
+
+if TYPE_CHECKING:
+    from support.events import Event
+
+HELLO = "Hello there, how can I help you today?"
+"""Its words end after 5, 12, 16, 20, 22, 27, 31 and 38 characters."""
+
+
+def behind(at: float, *sentences: str, secs: float = 2.0) -> list[Event]:
+    """Return that sentences were made, each behind its audio."""
+    made = [[audio_made(at, secs), text_made(at, sentence)] for sentence in sentences]
+    return [bot_opens(at), *[event for pair in made for event in pair], bot_closes(at)]
+
+
+def ahead(at: float, *texts: str, secs: float = 2.0) -> list[Event]:
+    """Return that texts were made, and after them their audio."""
+    audio = [audio_made(at, secs) for _ in texts]
+    return [bot_opens(at), *[text_made(at, text) for text in texts], *audio, bot_closes(at)]
+
+
+def plays(start: float, *, until: float) -> list[Event]:
+    """Return that the output played audio between two moments."""
+    return [bot_starts(start), audio_played(until, until - start)]
+
+
+def cut(at: float) -> list[Event]:
+    """Return that the output was interrupted, and fell silent."""
+    return [interrupted(at), bot_stops(at)]
+
+
+INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
+    "before a sentence ends": (
+        [*behind(1, HELLO), *plays(1, until=2), *cut(2)],
+        ("Hello there, how", "can I help you today?"),
+    ),
+    "before its first word ends": (
+        [*behind(1, HELLO), *plays(1, until=1.2), *cut(1.2), bot_starts(3), bot_says(4, "Yes?")],
+        ("Yes?", ""),
+    ),
+    "at its end, before it is released (pipecat 4996)": (
+        [*behind(1, HELLO), *plays(1, until=3), *cut(3)],
+        (HELLO, ""),
+    ),
+    "in the second sentence": (
+        [
+            *behind(1, "I am here.", HELLO, "Well?"),
+            *plays(1, until=3),
+            bot_says(3, "I am here."),
+            audio_played(4, 1.0),
+            *cut(4),
+        ],
+        ("I am here. Hello there, how", "can I help you today? Well?"),
+    ),
+    "in the second sentence, where chunks went missing": (
+        [
+            *behind(1, "I am here.", HELLO),
+            *plays(1, until=2.7),
+            bot_says(3, "I am here."),
+            audio_played(4, 1.0),
+            *cut(4),
+        ],
+        ("I am here. Hello there, how", "can I help you today?"),
+    ),
+    "in a sentence after a chunk that was filled up with silence": (
+        [
+            *[
+                *behind(1, "I am here.", secs=0.5),
+                *plays(1, until=1.5),
+                bot_says(1.5, "I am here."),
+            ],
+            *[audio_played(1.6, 0.1), *behind(2, HELLO), audio_played(3, 1.0), *cut(3)],
+        ],
+        ("I am here. Hello there, how", "can I help you today?"),
+    ),
+    "just before a sentence ends": (
+        [*behind(1, HELLO), *plays(1, until=2.95), *cut(2.95)],
+        ("Hello there, how can I help you", "today?"),
+    ),
+    "in a sentence of which audio is still made": (
+        [
+            *[bot_opens(1), audio_made(1, 1), text_made(1, "I am here."), text_announced(1, HELLO)],
+            *[audio_made(2, 0.5), *plays(1, until=2), bot_says(2, "I am here.")],
+            *[audio_played(2.4, 0.4), *cut(2.4)],
+        ],
+        ("I am here.", HELLO),
+    ),
+    "in text ahead of its audio (pipecat 5426)": (
+        [
+            *[*ahead(1, HELLO, "Well?"), bot_says(1, HELLO), bot_says(1, "Well?")],
+            *[*plays(1, until=3), *cut(3)],
+        ],
+        ("Hello there, how can", "I help you today? Well?"),
+    ),
+    "in text ahead of its audio, before any was played": (
+        [
+            *[*plays(0, until=0.5), bot_stops(0.5)],
+            *[*ahead(1, HELLO), bot_says(1, HELLO), *plays(1, until=1.0), *cut(1)],
+            *[bot_starts(3), bot_says(4, "Yes?")],
+        ],
+        ("Yes?", ""),
+    ),
+    "in text ahead of audio that is still made": (
+        [
+            *[bot_opens(1), text_made(1, "I am here."), text_made(1, HELLO), audio_made(1, 3)],
+            *[bot_says(1, "I am here."), *plays(1, until=2), *cut(2)],
+        ],
+        ("I am here.", HELLO),
+    ),
+    "in text ahead of audio that nobody counts": (
+        [*ahead(1, "I am here."), bot_starts(1), bot_says(1, "I am here."), *cut(2)],
+        ("I am here.", ""),
+    ),
+    "in a text after one that made no sound": (
+        [
+            *[bot_opens(1), text_made(1, "*"), bot_closes(1), *behind(1, HELLO)],
+            *[*plays(1, until=2), *cut(2)],
+        ],
+        ("* Hello there, how", "can I help you today?"),
+    ),
+    "among timed words": (
+        [
+            bot_opens(1),
+            *[text_made(1, f"w{n}", sounds_at=1 + n) for n in range(5)],
+            *[bot_starts(1), bot_says(1, "w0", sounds_at=1), bot_says(2, "w1", sounds_at=2)],
+            *cut(3.1),
+        ],
+        ("w0 w1 w2", "w3 w4"),
+    ),
+    "in a script without spaces": (
+        [*behind(1, "今日はいい天気です。"), *plays(1, until=2), *cut(2)],
+        ("今日はいい", "天気です。"),
+    ),
+    "by the end of the call (pipecat 3757)": (
+        [*behind(1, HELLO), *plays(1, until=2), ended(2)],
+        ("Hello there, how", "can I help you today?"),
+    ),
+    "while the assistant is silent": (
+        [*spoken(1, HELLO), interrupted(3), *spoken(3.2, "Well?")],
+        (f"{HELLO} Well?", ""),
+    ),
+    "while the assistant is silent, after audio that ended a little short": (
+        [*ahead(1, HELLO), bot_says(1, HELLO), *plays(1, until=2.96), bot_stops(3), interrupted(4)],
+        (HELLO, ""),
+    ),
+    "before the assistant begins": (
+        [text_announced(1, "I am."), text_made(1, "I"), interrupted(2), *spoken(3, HELLO)],
+        (HELLO, ""),
+    ),
+    "of speech that goes on, as it may not be interrupted": (
+        [*behind(1, HELLO), *plays(1, until=2), interrupted(2), bot_says(3, HELLO), bot_stops(3)],
+        (HELLO, ""),
+    ),
+    "of another destination": (
+        [bot_starts(1, "fr"), text_made(1, "I"), interrupted(2), bot_says(3, "Salut.")],
+        ("Salut.", ""),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INTERRUPTIONS)
+def test_interruptions(case: str) -> None:
+    """What was heard stays, and what was not is told apart from it."""
+    events, expected = INTERRUPTIONS[case]
+    last = report_of(*events).turns[-1]
+    assert (last.content, last.unheard) == expected
+
+
+def test_an_interruption_is_marked() -> None:
+    """A turn that was cut says so, and what the assistant says next is another."""
+    first, second = report_of(
+        *behind(1, HELLO), *plays(1, until=2), *cut(2), *spoken(2.5, "Yes?")
+    ).turns
+    assert first.interrupted
+    assert not second.interrupted
+
+
+def test_a_lost_stop_ends_with_the_interruption() -> None:
+    """Speech after an interrupted turn is the next, though its stop was never announced."""
+    assert lines(
+        bot_starts(1), bot_says(2, "Hi."), interrupted(3), bot_starts(4), bot_says(5, "Yes?")
+    ) == ["assistant: Hi.", "assistant: Yes?"]
+
+
+@pytest.mark.parametrize("case", ["silence", "end"])
+def test_no_interruption_is_marked(case: str) -> None:
+    """Neither the end of the call nor a user who speaks into silence interrupts a turn."""
+    last_event = {"silence": interrupted(3), "end": ended(2)}[case]
+    (turn,) = report_of(*spoken(1, HELLO), last_event).turns
+    assert not turn.interrupted

@@ -1,0 +1,336 @@
+"""What the state of a call makes of events, whenever they come."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipecat_roark import ToolResult
+from pipecat_roark.conversation.state import INBOX_LIMIT, CallState
+from pipecat_roark.frames import Translator
+from pipecat_roark.moments import Edge
+from support.events import (
+    audio_played,
+    bot_says,
+    bot_starts,
+    bot_stops,
+    ended,
+    lines,
+    ns,
+    report_of,
+    state_of,
+    user_says,
+    user_starts,
+    user_stops,
+    wall,
+)
+from support.simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipecat_roark import ToolCall
+    from pipecat_roark.moments import Speaker
+
+EXCHANGE = [
+    *[bot_starts(1), bot_says(2, "Hi."), bot_stops(2)],
+    *[user_starts(3), user_stops(4), user_says(4.5, "Hello.")],
+    *[bot_starts(5), bot_says(6, "Yes?"), bot_stops(6)],
+]
+TURNS = ["assistant: Hi.", "user: Hello.", "assistant: Yes?"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_events_are_sorted_by_their_time(seed: int) -> None:
+    """In whatever order events arrive, they count in that in which they happened."""
+    shuffled = random.Random(seed).sample(EXCHANGE, len(EXCHANGE))  # noqa: S311
+    assert lines(*shuffled) == TURNS
+
+
+def test_the_inbox_is_bounded() -> None:
+    """Events beyond the inbox are applied for good, and the rest as if they had been."""
+    events = [user_says(number * 10, f"w{number}") for number in range(2 * INBOX_LIMIT)]
+    assert lines(*events) == [f"user: w{number}" for number in range(2 * INBOX_LIMIT)]
+
+
+def test_a_report_on_the_inbox_leaves_old_turns_alone() -> None:
+    """The assistant's turn may lie far back, and a report still changes nothing of it."""
+    events = [user_says(number * 10, f"w{number}") for number in range(1, INBOX_LIMIT + 100)]
+    state = state_of(bot_starts(1), bot_says(2, "Hi."), *events, bot_says(9000, "Bye."))
+    reports = [state.report(ns(9999), wall=wall) for _ in range(2)]
+    assert [report.turns[0].content for report in reports] == ["Hi. Bye."] * 2
+
+
+def test_nothing_counts_after_the_end() -> None:
+    """Events that come after the end, and a second end, are ignored (pipecat 4195)."""
+    state = state_of(*EXCHANGE, audio_played(5.5, 0.5), ended(7))
+    state.tool_called(ns(5), "call-1", "weather", "{}")
+    before = state.report(ns(20), wall=wall)
+    for event in (user_says(8, "Late."), bot_says(8, "Late."), ended(9)):
+        event(state)
+    state.bot_played(ns(5.6), 1.0)
+    state.tool_called(ns(8), "call-2", "weather", "{}")
+    state.tool_returned(ns(8), "call-1", "late", final=True)
+    state.tool_cancelled(ns(8), "call-1")
+    assert state.report(ns(30), wall=wall) == before
+    assert before.ended_at == wall(ns(7))
+    assert before.ended_reason == "agent-ended"
+    assert before.tool_calls == ()
+
+
+def test_the_start_counts_once() -> None:
+    """The first start is the call's; without one there is none."""
+    state = CallState("call-1")
+    assert state.report(0, wall=wall).started_at is None
+    state.started(ns(1))
+    state.started(ns(2))
+    assert state.report(0, wall=wall).started_at == wall(ns(1))
+
+
+@pytest.mark.parametrize(
+    ("events", "first"),
+    [
+        ([], None),
+        ([user_starts(1)], None),
+        ([bot_starts(1)], None),
+        ([user_says(1, "Hello."), *[bot_starts(2), bot_says(3, "Hi.")]], False),
+        ([bot_starts(1), bot_says(2, "Hi."), bot_stops(2), user_says(3, "Hello.")], True),
+    ],
+)
+def test_who_spoke_first(events: list[Callable[[CallState], None]], first: bool | None) -> None:  # noqa: FBT001
+    """The first turn tells, once there is one."""
+    assert report_of(*events).agent_spoke_first is first
+
+
+def test_an_assistant_that_was_only_heard_spoke_first() -> None:
+    """Audible speech without a word tells who spoke first where there are no turns."""
+    state = state_of(bot_starts(1))
+    state.bot_audible_from(ns(1), Edge(ns(1)))
+    assert state.report(ns(9), wall=wall).agent_spoke_first is True
+
+
+# Tools
+
+
+Verb = tuple[str, float, str]
+
+
+def tools(*verbs: Verb) -> tuple[ToolCall, ...]:
+    """Return the tool calls after verbs, each with its time and the call's id or its result."""
+    state = CallState("call-1")
+    for verb, at, what in verbs:
+        match verb:
+            case "call":
+                state.tool_called(ns(at), what, f"tool-{what}", "{}")
+            case "part" | "result":
+                call, _, content = what.partition(" ")
+                state.tool_returned(ns(at), call, content, final=verb == "result")
+            case "cancel":
+                state.tool_cancelled(ns(at), what)
+    return state.report(ns(9), wall=wall).tool_calls
+
+
+CALLS: dict[str, tuple[list[Verb], list[tuple[str, list[str], str]]]] = {
+    "a result": ([("call", 1, "a"), ("result", 2, "a 7")], [("a", ["7"], "returned")]),
+    "a call that is seen often": (
+        [("call", 1, "a"), ("call", 1.1, "a"), ("result", 2, "a 7"), ("call", 2.1, "a")],
+        [("a", ["7"], "returned")],
+    ),
+    "several results (pipecat 4824)": (
+        [("call", 1, "a"), ("part", 2, "a 5"), ("part", 2, "a 5"), ("result", 3, "a 7")],
+        [("a", ["5", "5", "7"], "returned")],
+    ),
+    "parts without a final result": (
+        [("call", 1, "a"), ("part", 2, "a 5")],
+        [("a", ["5"], "pending")],
+    ),
+    "no result (pipecat 5779)": ([("call", 1, "a")], [("a", [], "pending")]),
+    "calls at a time": (
+        [("call", 1, "a"), ("call", 1, "b"), ("result", 2, "b 7"), ("result", 3, "a 5")],
+        [("a", ["5"], "returned"), ("b", ["7"], "returned")],
+    ),
+    "a call that was given up (pipecat 3661)": (
+        [("call", 1, "a"), ("cancel", 2, "a"), ("cancel", 2.1, "a")],
+        [("a", ["CANCELLED"], "cancelled")],
+    ),
+    "a call that was given up, and returned all the same": (
+        [("call", 1, "a"), ("cancel", 2, "a"), ("result", 3, "a 7")],
+        [("a", ["CANCELLED", "7"], "returned")],
+    ),
+    "a call that was given up after it returned (pipecat 3548)": (
+        [("call", 1, "a"), ("result", 2, "a 7"), ("cancel", 3, "a")],
+        [("a", ["7"], "returned")],
+    ),
+    "a result and a cancellation of nothing": ([("result", 1, "a 7"), ("cancel", 1, "a")], []),
+    "calls that are seen in another order": (
+        [("call", 2, "b"), ("call", 1.5, "a"), ("call", 1.7, "b"), ("result", 3, "b 7")],
+        [("a", [], "pending"), ("b", ["7"], "returned")],
+    ),
+    "results that are seen in another order": (
+        [("call", 1, "a"), ("result", 3, "a 7"), ("part", 2, "a 5")],
+        [("a", ["5", "7"], "returned")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_tool_calls(case: str) -> None:
+    """Every call and every result is recorded once, whatever becomes of it."""
+    verbs, expected = CALLS[case]
+    calls = tools(*verbs)
+    assert [
+        (call.tool_call_id, [result.content for result in call.results], call.outcome)
+        for call in calls
+    ] == expected
+    assert [call.called_at for call in calls] == sorted(call.called_at for call in calls)
+
+
+def test_a_tool_call_tells_how_long_it_took() -> None:
+    """A call lasts until its last result, and for nobody knows how long without one."""
+    long, pending = tools(
+        ("call", 1, "a"), ("part", 2, "a 5"), ("result", 3.5, "a 7"), ("call", 4, "b")
+    )
+    assert long.duration_ms == 2500
+    assert pending.duration_ms is None
+
+
+# Places in the recording
+
+ORIGIN = 2.0
+
+
+def place(speaker: Speaker, index: int, end: bool) -> int:  # noqa: FBT001
+    """Place a sample: 1 kHz, and a second of silence before sample 1000 of the user."""
+    gap = speaker == "user" and (index > 1000 or (index == 1000 and not end))
+    return index + 1000 * gap
+
+
+def test_a_recording_places_the_edges() -> None:
+    """Where a sample is known, its place counts, and time and offset tell the same."""
+    state = CallState("call-1")
+    state.bot_started_speaking(ns(1.9))
+    bot_says(3, "Hi.")(state)
+    bot_stops(3)(state)
+    state.user_started_speaking(ns(4), Edge(ns(4), 500))
+    state.user_stopped_speaking(ns(5), Edge(ns(5), 1000))
+    user_says(5, "Hello.")(state)
+    state.user_started_speaking(ns(6), Edge(ns(6), 1000))
+    state.user_stopped_speaking(ns(7), Edge(ns(7), 1200))
+    user_says(7, "You.")(state)
+    state.tool_called(ns(1.5), "a", "weather", "{}")
+    state.tool_returned(ns(2.5), "a", "7", final=True)
+    report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
+    offsets = [(turn.start_ms, turn.end_ms) for turn in report.turns]
+    assert offsets == [(0, 1000), (500, 1000), (2000, 2200)]
+    assert [(turn.started_at, turn.ended_at) for turn in report.turns] == [
+        (wall(ns(ORIGIN + start / 1000)), wall(ns(ORIGIN + end / 1000)))
+        for start, end in [(0, 1000), (500, 1000), (2000, 2200)]
+    ]
+    (call,) = report.tool_calls
+    assert call.offset_ms == 0
+    assert call.results == (ToolResult(content="7", returned_at=wall(ns(2.5)), offset_ms=500),)
+
+
+def test_a_recording_without_places_goes_by_the_clock() -> None:
+    """A recorder that tells nobody where it laid a sample leaves the clock's time."""
+    state = state_of(user_starts(4), user_stops(5), user_says(5, "Hello."))
+    (turn,) = state.report(ns(9), wall=wall, origin=ns(ORIGIN)).turns
+    assert (turn.start_ms, turn.end_ms) == (2000, 3000)
+
+
+def test_turns_are_sorted_by_their_places() -> None:
+    """Turns stand in the order in which they are heard in the recording."""
+    state = CallState("call-1")
+    state.user_started_speaking(ns(3), Edge(ns(3), 900))
+    state.user_stopped_speaking(ns(4), Edge(ns(4), 950))
+    user_says(4, "Hello.")(state)
+    state.bot_started_speaking(ns(3.5))
+    state.bot_audible_from(ns(3.5), Edge(ns(3.5), 800))
+    bot_says(5, "Hi.")(state)
+    report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
+    assert [turn.role for turn in report.turns] == ["assistant", "user"]
+    assert report.agent_spoke_first is True
+
+
+def test_words_before_their_answer_stay_there() -> None:
+    """Words that no speech announced precede their answer, wherever that turns out to lie."""
+    state = state_of(bot_starts(3), user_says(3.2, "Hello."), bot_says(4, "Hi."))
+    state.bot_audible_from(ns(3.1), Edge(ns(3.1), 700))
+    report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
+    assert [(turn.role, turn.start_ms, turn.end_ms) for turn in report.turns] == [
+        ("user", 700, 700),
+        ("assistant", 700, 7000),
+    ]
+    assert report.turns[1].response_ms == 0
+
+
+# Cost
+
+
+def exchange(state: CallState, translator: Translator, now: float, number: int) -> float:
+    """Hold one exchange of a long call, word by word; every eighth answer is interrupted."""
+    call = Simulation(shape="timed", now=now)
+    call.user_speaks([3, 2], delay=0.3)
+    call.bot_speaks([(12, 4.0), (8, 3.0)], cut=5.0 if number % 8 == 0 else None)
+    for sight in sorted(call.sights, key=lambda sight: sight.arrives):
+        translator.read(sight.frame, ns(sight.at), played=sight.played)
+    state.tool_called(ns(now), f"call-{number}", "weather", "{}")
+    return call.now
+
+
+def held(state: CallState, translator: Translator, since: float, until: float) -> int:
+    """Hold a call between two moments, and return its number of turns."""
+    number = 0
+    while since < until:
+        since = exchange(state, translator, since, number)
+        number += 1
+    return 2 * number
+
+
+def test_a_long_call_costs_no_more_than_its_turns() -> None:
+    """Two hours, word by word, leave the text of the turns behind and little else."""
+    state = CallState("call-1")
+    translator = Translator(state, recorder=None)
+    tracemalloc.start()
+    held(state, translator, 1.0, 1200.0)
+    before, _ = tracemalloc.get_traced_memory()
+    turns = held(state, translator, 1201.0, 7200.0)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert turns > 800
+    # A turn of 25 words, with half a tool call; every word's own record would take ten times that.
+    assert (after - before) / turns < 2500
+
+
+def test_noise_leaves_nothing_behind() -> None:
+    """Sounds of the user that nobody transcribed are forgotten."""
+    state = CallState("call-1")
+    noises = [(user_starts(at), user_stops(at + 1)) for at in range(0, 60000, 10)]
+    tracemalloc.start()
+    for number, (start, stop) in enumerate(noises):
+        start(state)
+        stop(state)
+        if number == INBOX_LIMIT:
+            before, _ = tracemalloc.get_traced_memory()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 20_000
+
+
+def test_a_report_is_cheap() -> None:
+    """Asking after two hours takes less than a tenth of a second."""
+    state = CallState("call-1")
+    held(state, Translator(state, recorder=None), 1.0, 7200.0)
+    fastest = min(timed(lambda: state.report(ns(7200), wall=wall)) for _ in range(5))
+    assert fastest < 0.1
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Return how many seconds a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,0 +1,237 @@
+"""One request at a time, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import json
+import logging
+import socket
+import sys
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from loguru import logger
+
+from pipecat_roark.delivery.client import MAX_REPLY_BYTES, RoarkClient
+from pipecat_roark.delivery.retry import DeliveryError
+from support.servers import EVENT, KEY, PCM, STORE, break_off, drip, failed, hang, serving
+
+if TYPE_CHECKING:
+    from support.servers import Handler
+
+
+async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> None:
+    """A handshake that fails, and a port that nobody listens on, may be repaired later."""
+    async with TestServer(web.Application()) as server:
+        for port in (server.port, unused_tcp_port):
+            client = RoarkClient(f"https://127.0.0.1:{port}", KEY, "call#1")
+            failure = await failed(client.send_event(EVENT))
+            assert (str(failure), failure.retryable) == ("ConnectError on the way to Roark", True)
+            await client.aclose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog drops no packets")
+async def test_a_network_that_drops_packets_is_a_failed_try() -> None:
+    """No connection comes about and nobody says so: a try takes no longer than an answer may."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as others:
+        while True:  # until the backlog is full, and the system drops whoever knocks
+            other = others.enter_context(socket.socket())
+            other.settimeout(0.2)
+            try:
+                other.connect(server.getsockname())
+            except TimeoutError:
+                break
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        client = RoarkClient(url, KEY, "call#1", answer_secs=0.3)
+        began = asyncio.get_running_loop().time()
+        failure = await failed(client.send_event(EVENT))
+        assert 0.2 < asyncio.get_running_loop().time() - began < 1
+        assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
+        await client.aclose()
+
+
+async def test_a_handshake_that_stands_still_is_hung_up() -> None:
+    """Its connection is closed with the try, not by the collector at some later time."""
+    hung_up = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while await reader.read(65536):
+                pass
+        hung_up.set()
+        writer.close()
+
+    gc.disable()
+    try:
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = RoarkClient(url, KEY, "call#1", answer_secs=0.2)
+            with pytest.raises(DeliveryError) as failure:
+                await client.send_event(EVENT)
+            await asyncio.wait_for(hung_up.wait(), 2)
+            await client.aclose()
+    finally:
+        gc.enable()
+    assert failure.value.retryable
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(status: int) -> None:
+    """The key and the audio go where they were meant to go, or nowhere."""
+
+    async def redirect(_: web.Request) -> web.Response:
+        headers = {"location": str(other.make_url("/?signature=private"))}
+        return web.Response(status=status, headers=headers)
+
+    visits: list[web.Request] = []
+
+    async def visit(request: web.Request) -> web.Response:
+        visits.append(request)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{anything:.*}", visit)
+    async with TestServer(app) as other, serving(event=redirect, put=redirect) as (client, _):
+        for request, to in (
+            (client.send_event(EVENT), "Roark"),
+            (client.upload_chunk(0, PCM), "the object store"),
+        ):
+            failure = await failed(request)
+            assert (str(failure), failure.retryable) == (f"{to} answered {status}", True)
+    assert visits == []
+
+
+@pytest.mark.parametrize("handler", [drip, hang])
+async def test_no_answer_takes_for_ever(handler: Handler) -> None:
+    """A server that is silent, or never done, is left after a bounded time."""
+    began = asyncio.get_running_loop().time()
+    async with serving(event=handler, ticket=handler) as (client, _):
+        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
+            failure = await failed(request)
+            assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
+    async with serving(put=handler) as (client, _):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "no answer from the object store in time"
+        assert failure.retryable
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_an_upload_that_stands_still_is_left_early() -> None:
+    """What was sent and is not answered gets another try, long before a slow upload is given up."""
+    async with serving(put=hang, upload_secs=30) as (client, _):
+        failure = await asyncio.wait_for(failed(client.upload_chunk(0, PCM)), 5)
+        assert str(failure) == "no answer from the object store in time"
+        assert failure.retryable
+
+
+async def test_an_upload_that_moves_on_may_take_longer() -> None:
+    """A slow store is not taken for a dead one."""
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            await reply.write(b" ")
+        return reply
+
+    async with serving(put=slow) as (client, _):
+        await client.upload_chunk(0, PCM)
+
+
+async def test_a_reply_that_breaks_off_is_a_failed_try() -> None:
+    """Half a reply is none."""
+    async with serving(event=break_off, ticket=break_off) as (client, _):
+        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
+            failure = await failed(request)
+            assert failure.retryable
+            assert str(failure) == "RemoteProtocolError on the way to Roark"
+
+
+async def test_no_reply_fills_the_memory() -> None:
+    """Of a reply without an end no more is read than a reply may hold."""
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        while True:
+            await reply.write(bytes(MAX_REPLY_BYTES))
+            sent += MAX_REPLY_BYTES
+
+    async with serving(event=pour, ticket=pour) as (client, _):
+        await client.send_event(EVENT)  # acknowledged by its status, whatever follows
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "Roark answered without a usable upload URL"
+    assert sent < 64 * 1024 * 1024  # what the sockets' buffers hold, not what was read
+
+
+async def test_no_reply_is_unpacked() -> None:
+    """A small reply can't become a huge one."""
+    packed = gzip.compress(json.dumps({"uploadUrl": STORE}).encode())
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"content-encoding": "gzip"})
+
+    async with serving(ticket=answer) as (client, requests):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert str(failure) == "Roark answered without a usable upload URL"
+        assert requests[0].headers["accept-encoding"] == "identity"
+
+
+async def test_no_cookie_is_kept() -> None:
+    """A cookie of Roark's goes neither back to it nor to the object store."""
+
+    async def answer(_: web.Request) -> web.Response:
+        reply = web.Response()
+        reply.set_cookie("session", "private")
+        return reply
+
+    async with serving(event=answer, put=answer) as (client, requests):
+        for index in range(2):
+            await client.send_event(EVENT)
+            await client.upload_chunk(index, PCM)
+        assert len(requests) == 6
+        assert not [request for request in requests if "cookie" in request.headers]
+
+
+async def test_no_log_shows_a_key_or_a_signature(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even at DEBUG, in any library that takes part."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message)), level=0)
+    caplog.set_level(logging.WARNING, logger="aiohttp.access")  # the server's own
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+
+    async def redirect(_: web.Request) -> web.Response:
+        headers = {"location": STORE, "set-cookie": "session=private", "x-echo": KEY}
+        return web.Response(status=307, headers=headers)
+
+    async with serving() as (client, _):
+        await client.send_event(EVENT)
+        await client.upload_chunk(0, PCM)
+    async with serving(event=redirect, put=redirect) as (client, _):
+        await failed(client.send_event(EVENT))
+        await failed(client.upload_chunk(0, PCM))
+    logger.remove(sink)
+    said = [str({**record.__dict__, "text": record.getMessage()}) for record in caplog.records]
+    assert said
+    assert [line for line in [*said, *lines] if "private" in line] == []
+
+
+async def test_other_requests_are_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What the application does with httpx stays its own affair."""
+    caplog.set_level(logging.INFO, logger="httpx")
+    async with serving() as (client, _), TestServer(web.Application()) as server:
+        await client.send_event(EVENT)
+        assert caplog.records == []
+        async with httpx.AsyncClient() as http:
+            await http.get(str(server.make_url("/mine")))
+    assert "/mine" in caplog.text

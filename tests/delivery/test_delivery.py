@@ -1,0 +1,439 @@
+"""Delivery against a client that fails as scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stamina
+
+from pipecat_roark.delivery.client import RoarkClient
+from pipecat_roark.delivery.delivery import CHUNK_BYTES, IN_FLIGHT, Delivery
+from pipecat_roark.delivery.retry import DeliveryError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+STARTED, ENDED = "call-started", "call-ended"
+PCM = [bytes([n]) * 400 for n in range(1, 10)]
+BUSY = DeliveryError("Roark answered 503")
+LATER = DeliveryError("Roark answered 429", retry_after=timedelta(seconds=60))
+WRONG = DeliveryError("Roark answered 404", retryable=False)
+REFUSED = DeliveryError("Roark answered 401", retryable=False, refused=True)
+NOT_WHOLE = "WARNING Call call-1 is not whole at Roark. Lost: "
+
+
+class ScriptedClient(RoarkClient):
+    """A client whose every try meets a fault, with the event's name or the chunk's index."""
+
+    def __init__(self, fault: Callable[[str | int], Awaitable[None]] | None = None) -> None:
+        super().__init__("https://roark.test", "key", "call-1")
+        self.fault = fault
+        self.tries: list[tuple[str | int, bytes]] = []
+        self.arrived: list[str | int] = []
+        self.in_flight = self.most_in_flight = self.closed = 0
+
+    async def send_event(self, event: bytes) -> None:
+        """Send an event, or fail."""
+        await self._meet(event.decode(), event)
+
+    async def upload_chunk(self, index: int, pcm: bytes) -> None:
+        """Upload a chunk, or fail."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self._meet(index, pcm)
+        finally:
+            self.in_flight -= 1
+
+    async def aclose(self) -> None:
+        """Count how often."""
+        self.closed += 1
+
+    async def _meet(self, what: str | int, body: bytes) -> None:
+        assert not self.closed
+        self.tries.append((what, body))
+        if self.fault is not None:
+            await self.fault(what)
+        self.arrived.append(what)
+
+
+def failing(error: Exception, *which: str | int, times: int = 1_000_000) -> Any:
+    """Fail the first tries of some things, or of everything."""
+    tries: Counter[str | int] = Counter()
+
+    async def fault(what: str | int) -> None:
+        tries[what] += 1
+        if tries[what] <= times and (what in which or not which):
+            raise error
+
+    return fault
+
+
+def hanging(*which: str | int) -> Any:
+    """Never answer the tries of some things, or of everything."""
+
+    async def fault(what: str | int) -> None:
+        if what in which or not which:
+            await asyncio.Event().wait()
+
+    return fault
+
+
+def delivery(client: RoarkClient, **options: Any) -> Delivery:
+    """Begin to deliver a call that doesn't wait between tries unless it is asked to."""
+    made = Delivery(client, label="call-1", **{"jitter": min, "deadline_secs": 5, **options})
+    made.begin(STARTED.encode())
+    return made
+
+
+async def pause() -> None:
+    """Let everything run that can."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def end(made: Delivery) -> float:
+    """End the call; returns the seconds that it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.wait_for(made.finish(ENDED.encode()), 10)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left
+    return loop.time() - began
+
+
+async def test_a_call_arrives_in_order(log: list[str]) -> None:
+    """The start, the chunks, the end, each once; then the client is closed and one line says so."""
+    client = ScriptedClient()
+    made = delivery(client)
+    for pcm in PCM[:3]:
+        made.add_audio(pcm)
+        await pause()
+    assert client.arrived == [STARTED, 0, 1, 2]
+    assert await end(made) < 1
+    assert client.tries == [
+        (STARTED, STARTED.encode()),
+        *enumerate(PCM[:3]),
+        (ENDED, ENDED.encode()),
+    ]
+    assert client.closed == 1
+    assert log == ["INFO Call call-1 has ended: 3 of 3 audio chunks are at Roark, 1200 bytes."]
+
+
+async def test_a_call_without_audio_arrives(log: list[str]) -> None:
+    """A recorder that was not placed costs the recording, not the call."""
+    client = ScriptedClient()
+    await end(delivery(client))
+    assert client.arrived == [STARTED, ENDED]
+    assert log == ["INFO Call call-1 has ended: 0 of 0 audio chunks are at Roark, 0 bytes."]
+
+
+@pytest.mark.parametrize("in_one_piece", [True, False])
+async def test_a_few_uploads_are_in_flight(*, in_one_piece: bool) -> None:
+    """Chunks go side by side, but not all, and begin in their order; a long stretch is cut."""
+    gate = asyncio.Event()
+
+    async def fault(_: str | int) -> None:
+        await gate.wait()
+        await asyncio.sleep(0)
+
+    client = ScriptedClient(fault)
+    made = delivery(client)
+    audio = [bytes([n]) * CHUNK_BYTES for n in range(9)] + [b"\x09\x09"]
+    for stretch in [b"".join(audio)] if in_one_piece else audio:
+        made.add_audio(stretch)
+    await pause()
+    assert client.in_flight == IN_FLIGHT
+    gate.set()
+    await end(made)
+    assert client.most_in_flight == IN_FLIGHT
+    assert [try_ for try_ in client.tries if try_[0] not in {STARTED, ENDED}] == [*enumerate(audio)]
+    assert made.chunks == 10
+    assert client.arrived[-1] == ENDED
+
+
+async def test_no_chunk_waits_for_the_start(warned: list[str]) -> None:
+    """A start that is slow, or never arrives, holds nothing up but the end, for a while."""
+    client = ScriptedClient(hanging(STARTED))
+    made = delivery(client, deadline_secs=0.4)
+    made.add_audio(PCM[0])
+    await pause()
+    assert client.arrived == [0]
+    assert 0.25 < await end(made) < 0.9
+    assert client.arrived == [0, ENDED]
+    assert warned == [f"{NOT_WHOLE}1 x call-started (no time was left)."]
+
+
+@pytest.mark.parametrize("times", [1, 5])
+async def test_everything_is_tried_until_it_arrives(times: int, log: list[str]) -> None:
+    """What fails is sent again, the very same bytes, and is whole in the end."""
+    client = ScriptedClient(failing(BUSY, times=times))
+    made = delivery(client)
+    made.add_audio(PCM[0])
+    made.add_audio(PCM[1])
+    await end(made)
+    once = [(STARTED, STARTED.encode()), (0, PCM[0]), (1, PCM[1]), (ENDED, ENDED.encode())]
+    assert Counter(client.tries) == dict.fromkeys(once, times + 1)
+    assert Counter(client.arrived) == Counter([STARTED, 0, 1, ENDED])
+    assert client.arrived[-1] == ENDED
+    assert log == ["INFO Call call-1 has ended: 2 of 2 audio chunks are at Roark, 800 bytes."]
+
+
+async def test_what_never_works_is_not_tried_again(warned: list[str]) -> None:
+    """It is lost with its reason, an error that nobody foresaw with its type alone."""
+    faults: dict[str | int, Exception] = {0: WRONG, 1: ValueError("private"), 3: WRONG}
+
+    async def fault(what: str | int) -> None:
+        if what in faults:
+            raise faults[what]
+
+    client = ScriptedClient(fault)
+    made = delivery(client)
+    for pcm in PCM[:5]:
+        made.add_audio(pcm)
+    assert await end(made) < 1
+    assert max(Counter(what for what, _ in client.tries).values()) == 1
+    assert Counter(client.arrived) == Counter([STARTED, 2, 4, ENDED])
+    assert warned == [
+        f"{NOT_WHOLE}2 x audio chunk (Roark answered 404), 1 x audio chunk (ValueError)."
+    ]
+
+
+async def test_a_refused_key_closes_the_gate(warned: list[str]) -> None:
+    """Nothing is sent any more, not even what waits for its next try, and the end is at once."""
+
+    async def fault(what: str | int) -> None:
+        if what in {STARTED, 0}:
+            raise LATER
+        await asyncio.sleep(0)  # so that two refusals are under way
+        raise REFUSED
+
+    client = ScriptedClient(fault)
+    made = delivery(client)
+    made.add_audio(PCM[0])
+    await pause()
+    for pcm in PCM[1:5]:
+        made.add_audio(pcm)
+    await pause()
+    assert await end(made) < 1
+    assert [what for what, _ in client.tries] == [STARTED, 0, 1, 2]
+    cause, losses = warned
+    assert cause.startswith("WARNING Roark answered 401: the API key is wrong, or bound to another")
+    assert cause.endswith("Nothing more of call call-1 is sent.")
+    gate = "the API key was refused"
+    assert losses == (
+        f"{NOT_WHOLE}2 x audio chunk (Roark answered 401), 3 x audio chunk ({gate}), "
+        f"1 x call-ended ({gate}), 1 x call-started ({gate})."
+    )
+
+
+async def test_a_key_refused_in_the_ending_ends_it() -> None:
+    """No time is spent on what waits for another try of the same key."""
+    client = ScriptedClient(failing(LATER))
+    made = delivery(client)
+    made.add_audio(PCM[0])
+    await pause()
+
+    async def fault(what: str | int) -> None:
+        if what == 0:
+            await asyncio.sleep(0.01)
+            raise REFUSED
+        raise LATER
+
+    client.fault = fault
+    assert await end(made) < 1
+    assert Counter(what for what, _ in client.tries) == {STARTED: 2, 0: 2}
+
+
+async def test_memory_is_bounded(log: list[str]) -> None:
+    """Audio over the bound is sent as silence of its length, until there is room again."""
+    away = asyncio.Event()
+
+    async def fault(what: str | int) -> None:
+        if what != STARTED:
+            await away.wait()
+
+    client = ScriptedClient(fault)
+    made = delivery(client, max_waiting_bytes=1000)
+    for pcm in PCM[:4]:
+        made.add_audio(pcm)
+    await pause()
+    away.set()
+    await pause()
+    made.add_audio(PCM[4])
+    await end(made)
+    assert dict(client.tries[1:-1]) == {
+        0: PCM[0],
+        1: PCM[1],
+        2: bytes(400),
+        3: bytes(400),
+        4: PCM[4],
+    }
+    silence = "2 x audio chunk (sent as silence: too much audio was waiting)"
+    assert log == [
+        "INFO Call call-1 has ended: 3 of 5 audio chunks are at Roark, 1200 bytes.",
+        f"{NOT_WHOLE}{silence}.",
+    ]
+
+
+async def test_silence_that_is_lost_is_lost_once(warned: list[str]) -> None:
+    """A chunk over the bound that doesn't arrive either is one loss, not two."""
+    client = ScriptedClient(failing(WRONG, 0, 1))
+    made = delivery(client, max_waiting_bytes=0)
+    made.add_audio(PCM[0])
+    made.add_audio(PCM[1])
+    await end(made)
+    assert warned == [f"{NOT_WHOLE}2 x audio chunk (Roark answered 404)."]
+
+
+async def test_a_long_stretch_is_taken_whole() -> None:
+    """A recorder that hands out the whole call at once is not silenced by the bound."""
+    client = ScriptedClient()
+    made = delivery(client, max_waiting_bytes=1000)
+    made.add_audio(b"\x01" * 2 * CHUNK_BYTES)
+    await end(made)
+    assert dict(client.tries[1:-1]) == dict.fromkeys(range(2), b"\x01" * CHUNK_BYTES)
+
+
+async def test_the_ending_tries_at_once(log: list[str]) -> None:
+    """What waits for its next try, however long, is not left waiting when the call ends."""
+    client = ScriptedClient(failing(LATER, times=1))
+    made = delivery(client)
+    for pcm in PCM[:5]:
+        made.add_audio(pcm)
+    await pause()
+    assert [what for what, _ in client.tries] == [STARTED, 0, 1, 2]
+    client.fault = None
+    assert await end(made) < 1
+    assert Counter(client.arrived) == Counter([STARTED, *range(5), ENDED])
+    assert log == ["INFO Call call-1 has ended: 5 of 5 audio chunks are at Roark, 2000 bytes."]
+
+
+async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
+    """A server that asks for a moment gets it, and is not asked over and over."""
+    moment = DeliveryError("Roark answered 429", retry_after=timedelta(seconds=0.1))
+    client = ScriptedClient(failing(moment, times=2))
+    made = delivery(client)
+    assert 0.3 < await end(made) < 2
+    assert Counter(client.arrived) == Counter([STARTED, ENDED])
+    assert len(client.tries) == 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"), [(hanging(), "no time was left"), (failing(BUSY), "Roark answered 503")]
+)
+async def test_the_ending_is_bounded(fault: Any, why: str, warned: list[str]) -> None:
+    """An API that is away for good costs no more than the deadline."""
+    client = ScriptedClient(fault)
+    made = delivery(client, deadline_secs=0.4, jitter=max)
+    for pcm in PCM[:5]:
+        made.add_audio(pcm)
+    await pause()
+    assert 0.3 < await end(made) < 0.9
+    assert client.arrived == []
+    assert client.closed == 1
+    assert ENDED in dict(client.tries)
+    assert warned == [
+        f"{NOT_WHOLE}5 x audio chunk ({why}), 1 x call-ended ({why}), 1 x call-started ({why})."
+    ]
+
+
+async def test_the_end_gets_its_share(warned: list[str]) -> None:
+    """However the chunks hang, there is time left to say that the call ended."""
+    client = ScriptedClient(hanging(1, 2))
+    made = delivery(client, deadline_secs=0.4)
+    for pcm in PCM[:3]:
+        made.add_audio(pcm)
+    assert 0.25 < await end(made) < 0.9
+    assert client.arrived == [STARTED, 0, ENDED]
+    assert warned == [f"{NOT_WHOLE}2 x audio chunk (no time was left)."]
+
+
+async def test_the_latest_failure_is_the_reason(warned: list[str]) -> None:
+    """A failure that was overcome is not what the loss is blamed on."""
+    client = ScriptedClient(failing(BUSY, 0, times=2))
+    made = delivery(client, deadline_secs=0.2)
+    made.add_audio(PCM[0])
+    await pause()
+    client.fault = hanging(1)
+    made.add_audio(PCM[1])
+    await end(made)
+    assert client.arrived == [STARTED, 0, ENDED]
+    assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_cancellation_may_be_swallowed(*, arrives: bool, warned: list[str]) -> None:
+    """A try that is over in the very moment in which it is cancelled is the last one."""
+
+    async def fault(what: str | int) -> None:
+        try:
+            await hanging(0, 1, 2)(what)
+        except asyncio.CancelledError:
+            if not arrives:
+                raise LATER from None
+
+    client = ScriptedClient(fault)
+    made = delivery(client, deadline_secs=0.8)
+    for pcm in PCM[:5]:
+        made.add_audio(pcm)
+    assert await end(made) < 1.3
+    assert [what for what, _ in client.tries] == [STARTED, 0, 1, 2, ENDED]
+    assert client.arrived[-1] == ENDED
+    why = (
+        "2 x audio chunk (no time was left)" if arrives else "5 x audio chunk (Roark answered 429)"
+    )
+    assert warned == [f"{NOT_WHOLE}{why}."]
+
+
+@pytest.mark.parametrize("fault", [hanging(0), hanging(ENDED), failing(LATER)])
+async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, warned: list[str]) -> None:
+    """The loop is being closed: nothing goes on, the client is closed and the loss is said."""
+    client = ScriptedClient(fault)
+    made = delivery(client)
+    made.add_audio(PCM[0])
+    ending = asyncio.create_task(made.finish(ENDED.encode()))
+    await asyncio.sleep(0.05)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(ending, 1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert client.closed == 1
+    (line,) = warned
+    assert line.startswith(NOT_WHOLE)
+    assert "1 x call-ended (" in line
+
+
+async def test_nothing_comes_after_the_end(warned: list[str]) -> None:
+    """Audio that comes when the end is on its way is not sent after it, and is missed."""
+
+    async def fault(what: str | int) -> None:
+        if what == ENDED:
+            made.add_audio(PCM[0])
+            await pause()
+
+    client = ScriptedClient(fault)
+    made = delivery(client)
+    await end(made)
+    made.add_audio(PCM[1])
+    await pause()
+    assert client.arrived == [STARTED, ENDED]
+    assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
+
+
+async def test_retries_can_be_switched_off(warned: list[str]) -> None:
+    """An application that deactivates stamina gets one try of everything."""
+    client = ScriptedClient(failing(BUSY))
+    stamina.set_active(False)
+    try:
+        await end(delivery(client))
+    finally:
+        stamina.set_active(True)
+    assert [what for what, _ in client.tries] == [STARTED, ENDED]
+    assert warned == [
+        f"{NOT_WHOLE}1 x call-ended (Roark answered 503), 1 x call-started (Roark answered 503)."
+    ]

@@ -1,0 +1,336 @@
+"""What frames say, as the Pipecat that is installed makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.frames import frames
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    FunctionCallResultProperties,
+    InterruptionFrame,
+    SpeechControlParamsFrame,
+    StartFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.transcriptions.language import Language
+
+from pipecat_roark.conversation.playback import SpokenText
+from pipecat_roark.frames import RELEVANT_FRAMES, Translator
+from pipecat_roark.moments import Edge
+from support.calls import spoken
+from support.events import ns
+
+AT = ns(5)
+LINKED = hasattr(TextFrame("x"), "broadcast_sibling_id")
+"""Whether the two frames of a broadcast name each other."""
+
+Note = tuple[Any, ...]
+
+
+class Notebook:
+    """A call state that only writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+
+    def __getattr__(self, verb: str) -> Any:
+        def note(at: int, *args: Any, **options: Any) -> None:
+            self.notes.append((verb, at, *args, *options.values()))
+
+        return note
+
+
+class Places:
+    """A recorder whose user track is 100 samples long, at 10 Hz."""
+
+    def user_onset(self, secs: float) -> int:
+        """Return the sample so many seconds ago."""
+        return 100 - round(10 * secs)
+
+    def user_offset(self, secs: float) -> int:
+        """Return the sample so many seconds ago."""
+        return 100 - round(10 * secs)
+
+
+def notes(*sights: tuple[Frame, int, bool], recorder: Any = None) -> list[Note]:
+    """Return what is told of frames, each seen at a time and released or not."""
+    notebook: Any = Notebook()
+    translator = Translator(notebook, recorder=recorder)
+    for frame, at, played in sights:
+        translator.read(frame, at, played=played)
+    told: list[Note] = notebook.notes
+    return told
+
+
+def note(frame: Frame, *, played: bool = False) -> list[Note]:
+    """Return what is told of one frame."""
+    return notes((frame, AT, played))
+
+
+def broadcast(kind: type[Frame], *args: Any) -> tuple[Frame, Frame]:
+    """Return the two frames of a broadcast, as this Pipecat makes them."""
+    down, up = kind(*args), kind(*args)
+    if LINKED:
+        down.broadcast_sibling_id, up.broadcast_sibling_id = up.id, down.id
+    return down, up
+
+
+def at_destination(frame: Frame) -> Frame:
+    """Return the frame on its way to another destination than the default one."""
+    frame.transport_destination = "interpreter"
+    return frame
+
+
+def audio(secs: float = 0.5) -> TTSAudioRawFrame:
+    """Return so much speech."""
+    return TTSAudioRawFrame(bytes(2 * round(secs * 1000)), 1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (UserStartedSpeakingFrame(), ("user_turn_started", AT)),
+        (UserStoppedSpeakingFrame(), ("user_turn_stopped", AT)),
+        (BotStartedSpeakingFrame(), ("bot_started_speaking", AT, None)),
+        (BotStoppedSpeakingFrame(), ("bot_stopped_speaking", AT, None)),
+        (at_destination(BotStartedSpeakingFrame()), ("bot_started_speaking", AT, "interpreter")),
+        (VADUserStartedSpeakingFrame(), ("user_started_speaking", AT, Edge(AT))),
+        (VADUserStoppedSpeakingFrame(), ("user_stopped_speaking", AT, Edge(AT))),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_speaking_is_told_once(frame: Frame, told: Note) -> None:
+    """Whatever hops a speaking frame makes, its first sight counts."""
+    assert notes((frame, AT, False), (frame, AT + 1, True), (frame, AT + 2, False)) == [told]
+
+
+@pytest.mark.parametrize("recorder", [None, Places()], ids=["clock", "track"])
+def test_the_delay_of_the_detector_is_taken_out(recorder: Places | None) -> None:
+    """Speech began and ended before the detector was sure, by what the frame or its setup says."""
+    started, stopped = VADUserStartedSpeakingFrame(), VADUserStoppedSpeakingFrame()
+    setup = SpeechControlParamsFrame(vad_params=VADParams(start_secs=0.2, stop_secs=0.8))
+    if hasattr(started, "start_secs"):
+        started.start_secs, stopped.stop_secs = 0.2, 0.8
+        setup = SpeechControlParamsFrame()
+    assert notes(
+        (setup, 0, False), (started, AT, False), (stopped, AT, False), recorder=recorder
+    ) == [
+        ("user_started_speaking", AT, Edge(AT - ns(0.2), 98 if recorder else None)),
+        ("user_stopped_speaking", AT, Edge(AT - ns(0.8), 92 if recorder else None)),
+    ]
+
+
+def test_setup_says_nothing_where_frames_say_it() -> None:
+    """The detector's setup tells its delays, and is no event of the call."""
+    assert note(SpeechControlParamsFrame(vad_params=VADParams())) == []
+    assert note(StartFrame()) == []
+
+
+def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) -> Frame:
+    """Return a final transcription."""
+    return TranscriptionFrame(text, user, "2026-01-01T00:00:00Z", language)
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (transcription(), ("bo", None)),
+        (transcription(user=""), (None, None)),
+        (transcription(user=7), ("7", None)),  # type: ignore[arg-type]
+        (transcription(language=Language.EN_US), ("bo", "en-US")),
+        (transcription(language="en_US"), ("bo", "en-US")),
+        (transcription(language="zh_hant_TW"), ("bo", "zh-hant-TW")),
+        (transcription(language="de"), ("bo", "de")),
+        (transcription(language=""), ("bo", None)),
+        (transcription(language="no such language"), ("bo", None)),
+    ],
+)
+def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> None:
+    """A final transcription comes with its user, and with a language if that can be one."""
+    assert notes((frame, AT, False), (frame, AT + 1, False)) == [
+        ("user_said", AT, SpokenText("Hello."), *told)
+    ]
+
+
+@pytest.mark.skipif(not LINKED, reason="this Pipecat's broadcasts don't name each other")
+def test_a_broadcast_is_read_once() -> None:
+    """The two frames of a broadcast tell once what they tell."""
+    down, up = broadcast(TranscriptionFrame, "Hello.", "bo", "2026-01-01T00:00:00Z")
+    assert len(notes((up, AT, False), (down, AT, False))) == 1
+
+
+def timed(text: str, at: int) -> Frame:
+    """Return a word that sounds at a time."""
+    frame = spoken(text)
+    frame.pts = at
+    return frame
+
+
+def delta(text: str) -> Frame:
+    """Return a piece of text as a realtime model gives it."""
+    frame = spoken(text)
+    if hasattr(frame, "includes_inter_frame_spaces"):
+        frame.includes_inter_frame_spaces = True
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (spoken("Hi there."), SpokenText("Hi there.")),
+        (timed("Hi", ns(7)), SpokenText("Hi", sounds_at=ns(7))),
+        (delta(" there"), SpokenText(" there", spaced=True)),
+        (delta(", you"), SpokenText(", you", spaced=True)),
+    ],
+    ids=["sentence", "word", "piece", "punctuation"],
+)
+def test_text_is_made_and_released(frame: Frame, words: SpokenText) -> None:
+    """Text is told when it is made, when the output lets it pass, and at no hop between."""
+    assert notes(
+        *[(frame, at, False) for at in (AT, AT + 1)],
+        *[(frame, at, True) for at in (AT + 5, AT + 6)],
+        (frame, AT + 7, False),
+    ) == [("bot_generated", AT, frame.id, words), ("bot_said", AT + 5, frame.id, words)]
+
+
+def test_text_is_made_though_its_release_is_seen_first() -> None:
+    """An observer that lags sees text on its way after the recorder saw it released."""
+    frame = spoken("Hi.")
+    told = notes((frame, AT + 5, True), (frame, AT, False), (frame, AT + 6, False))
+    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5), ("bot_generated", AT)]
+
+
+def test_audio_is_made_and_played() -> None:
+    """The speech service makes audio, the output plays chunks of it, and hops are neither."""
+    made, chunk = audio(0.5), audio(0.04)
+    sights = [(made, AT, False), (made, AT + 1, False), (chunk, AT + 5, True)]
+    assert notes(*sights, (chunk, AT + 6, False), (made, AT + 7, True)) == [
+        ("bot_synthesized", AT, 0.5),
+        ("bot_played", AT + 5, 0.04),
+        ("bot_played", AT + 7, 0.5),
+    ]
+
+
+def test_what_can_not_be_interrupted_is_only_released() -> None:
+    """Of other destinations than the default one, text counts when it is released."""
+    text, other = spoken("Salut."), audio()
+    made = [text, other, TTSStartedFrame(), TTSStoppedFrame()]
+    sights = [(at_destination(frame), AT, False) for frame in made]
+    told = notes(*sights, (text, AT + 5, True), (other, AT + 5, True))
+    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5)]
+
+
+def test_an_utterance_is_made_between_its_brackets() -> None:
+    """The speech service's frames around an utterance count when it makes them."""
+    started, stopped = TTSStartedFrame(), TTSStoppedFrame()
+    sights = [(frame, AT, played) for frame in (started, stopped) for played in (False, True)]
+    assert notes(*sights) == [("bot_opened", AT), ("bot_closed", AT)]
+
+
+@pytest.mark.skipif(not hasattr(frames, "AggregatedTextFrame"), reason="this Pipecat has none")
+def test_text_to_be_spoken_is_announced() -> None:
+    """A text is announced if it is going to be spoken, and other text isn't."""
+    asked, skipped, foreign = (frames.AggregatedTextFrame("Hi.", "sentence") for _ in range(3))
+    asked.context_id = skipped.context_id = "context"
+    skipped.skip_tts = True
+    assert note(asked) == [("bot_announced", AT, "Hi.")]
+    assert note(skipped) == note(foreign) == note(asked, played=True) == []
+
+
+def test_an_interruption_counts_at_the_output() -> None:
+    """What waits is dropped when the interruption gets to the output, once."""
+    down, up = broadcast(InterruptionFrame)
+    sights = [(down, AT, False), (up, AT, False), (down, AT + 5, True), (down, AT + 6, True)]
+    assert notes(*sights) == [("interrupted", AT + 5)]
+
+
+@pytest.mark.skipif(
+    not hasattr(frames, "UserMuteStartedFrame"), reason="this Pipecat tells nothing"
+)
+def test_a_mute_is_told() -> None:
+    """The pipeline tells when it listens to the user."""
+    assert note(frames.UserMuteStartedFrame()) == [("user_muted", AT)]
+    assert note(frames.UserMuteStoppedFrame()) == [("user_unmuted", AT)]
+
+
+CALL = "weather", "call-1", {"city": "Oslo"}
+
+
+def test_a_tool_call_is_read_both_ways() -> None:
+    """However a call and its result are broadcast, the result counts once."""
+    call = broadcast(FunctionCallInProgressFrame, *CALL)
+    result = broadcast(FunctionCallResultFrame, *CALL, {"sky": "clear"})
+    told = notes(*[(frame, AT, played) for frame in (*call, *result) for played in (False, True)])
+    assert {*told} == {
+        ("tool_called", AT, "call-1", "weather", '{"city":"Oslo"}'),
+        ("tool_returned", AT, "call-1", '{"sky":"clear"}', True),
+    }
+    assert [verb for verb, *_ in told].count("tool_returned") == 1
+
+
+def test_the_two_frames_of_a_result_need_not_name_each_other() -> None:
+    """A result that was pushed each way by hand counts once, and another one too."""
+    results = [FunctionCallResultFrame(*CALL, result) for result in (7, 7, 8)]
+    told = notes(*[(frame, AT, False) for frame in results])
+    assert [note[3] for note in told if note[0] == "tool_returned"] == ["7", "8"]
+
+
+def test_results_that_are_alike_count_each() -> None:
+    """Two results with the same content are two, if they are two broadcasts."""
+    if not LINKED:
+        pytest.skip("this Pipecat's tools return once")
+    results = [broadcast(FunctionCallResultFrame, *CALL, 7) for _ in range(2)]
+    told = notes(*[(frame, AT, False) for both in results for frame in both])
+    assert [verb for verb, *_ in told].count("tool_returned") == 2
+
+
+def test_a_result_without_its_call_brings_it_along() -> None:
+    """A result tells what was called, even if nobody saw the call."""
+    assert note(FunctionCallResultFrame(*CALL, None)) == [
+        ("tool_called", AT, "call-1", "weather", '{"city":"Oslo"}'),
+        ("tool_returned", AT, "call-1", "", True),
+    ]
+
+
+@pytest.mark.skipif(
+    not hasattr(FunctionCallResultProperties(), "is_final"), reason="this Pipecat's results are"
+)
+def test_a_part_of_a_result_is_not_final() -> None:
+    """A tool that gives its result in parts says which is the last."""
+    part = FunctionCallResultFrame(
+        *CALL, 5, properties=FunctionCallResultProperties(is_final=False)
+    )
+    assert note(part)[-1] == ("tool_returned", AT, "call-1", "5", False)
+
+
+def test_a_tool_call_can_be_given_up() -> None:
+    """A cancellation names the call."""
+    assert note(FunctionCallCancelFrame("weather", "call-1")) == [("tool_cancelled", AT, "call-1")]
+
+
+def test_only_so_many_frames_are_remembered() -> None:
+    """A frame that was read is forgotten long after its last hop; memory stays bounded."""
+    first = transcription()
+    others = [(transcription(), AT, False) for _ in range(5000)]
+    assert len(notes((first, AT, False), *others, (first, AT, False))) == 5002
+
+
+def test_concerns_are_frames() -> None:
+    """What concerns a call is a tuple of types of frame, as an observer's first check needs."""
+    assert all(issubclass(kind, Frame) for kind in RELEVANT_FRAMES)

@@ -1,0 +1,58 @@
+"""Calls in a row leave nothing behind in their process."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipecat.frames.frames import EndFrame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.task import PipelineParams, PipelineTask
+
+from pipecat_roark import RoarkObserver
+from support.calls import IN_RATE, OUT_RATE, run
+
+if TYPE_CHECKING:
+    from pipecat_roark.local import LocalRoark
+
+CALLS = 200
+A_FEW = 10
+"""What the event loop's pool of threads and the local Roark's connections may come to."""
+
+
+def held() -> tuple[int, int]:
+    """Return how many descriptors and threads this process has."""
+    return len(list(Path("/dev/fd").iterdir())), threading.active_count()
+
+
+async def hold(spool_dir: Path) -> weakref.ref[RoarkObserver]:
+    """Hold a call that is over at once; return what is left of its observer."""
+    roark = RoarkObserver(agent_id="front-desk", spool_dir=spool_dir)
+    task = PipelineTask(
+        Pipeline([roark.audio_processor]),
+        params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=OUT_RATE),
+        observers=[roark],
+        idle_timeout_secs=None,
+    )
+    sound = [InputAudioRawFrame(bytes(640), IN_RATE, 1) for _ in range(10)]
+    words = TranscriptionFrame("Hello.", "caller", "2026-01-01T00:00:00Z")
+    await task.queue_frames([*sound, words, EndFrame()])
+    await run(task)
+    assert roark.receipt.whole
+    return weakref.ref(roark)
+
+
+async def test_calls_in_a_row_leak_nothing(local: LocalRoark, tmp_path: Path) -> None:
+    """No observer, no descriptor, no thread and no file (pipecat 1809, 3750)."""
+    spool_dir = tmp_path / "spool"
+    await hold(spool_dir)  # what is made once in a process is there from now on
+    before = held()
+    observers = [await hold(spool_dir) for _ in range(CALLS)]
+    gc.collect()
+    assert [observer for observer in observers if observer() is not None] == []
+    assert all(now < then + A_FEW for now, then in zip(held(), before, strict=True))
+    assert list(spool_dir.iterdir()) == []
+    assert sum(call.complete for call in local.calls.values()) == CALLS + 1

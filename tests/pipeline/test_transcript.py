@@ -1,0 +1,325 @@
+"""The transcript of real pipelines, as it arrives at a local Roark."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    EndFrame,
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.task import PipelineTask
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from pipecat_roark import RoarkObserver
+from support.audio import RIGHT, heard
+from support.calls import run, spoken
+from support.realtime import RealtimeModel
+from support.transcripts import ANSWER, arrived, audible_secs, held, lines, said
+
+if TYPE_CHECKING:
+    from pipecat_roark.local import LocalRoark
+    from support.calls import Call
+
+
+async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:
+    """Of the sentence that is cut the words that were played stay, and the rest goes."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says("One moment.", ANSWER, "Hello?", secs=1.0)
+        await asyncio.sleep(1.6)
+        await call.push(InterruptionFrame())
+        await asyncio.sleep(0.3)
+        await call.bot_says("Sorry?", secs=0.3)
+        await call.quiet()
+        await call.end()
+
+    roark, stored = await held(local, script)
+    first, second = roark.report().turns
+    assert f"{first.content} {first.unheard}" == f"One moment. {ANSWER} Hello?"
+    played = len(ANSWER) * (audible_secs(stored, second.start_ms) - 1.0)
+    kept = len(first.content) - len("One moment. ")
+    assert played - len("tonight, ") - 3 < kept <= played + 1
+    assert second.content == "Sorry?"
+    assert (first.interrupted, second.interrupted) == (True, False)
+
+
+async def test_an_interruption_of_silence_changes_nothing(local: LocalRoark) -> None:
+    """The frame that comes with every turn of the user is no interruption by itself."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello there.")
+        await call.quiet()
+        await call.push(InterruptionFrame())
+        await call.user_says("Hello.")
+        await call.push(InterruptionFrame())
+        await call.bot_says("How can I help?")
+        await call.quiet()
+        await call.end()
+
+    roark, stored = await held(local, script)
+    assert lines(stored) == [
+        "assistant: Hello there.",
+        "user: Hello.",
+        "assistant: How can I help?",
+    ]
+    assert not any(turn.interrupted or turn.unheard for turn in roark.report().turns)
+
+
+async def test_a_caller_who_vanishes_has_heard_what_was_played(local: LocalRoark) -> None:
+    """The sentence that is being spoken when the call ends is there up to then (pipecat 2423)."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says(ANSWER, secs=2.0)
+        await asyncio.sleep(1.2)
+        await call.task.cancel()
+
+    roark, stored = await held(local, script)
+    (turn,) = roark.report().turns
+    assert f"{turn.content} {turn.unheard}" == ANSWER
+    assert 20 < len(turn.content) < 45
+    assert not turn.interrupted
+    assert lines(stored) == [f"assistant: {turn.content}"]
+
+
+async def test_start_and_stop_within_an_answer_are_one_turn(local: LocalRoark) -> None:
+    """Sentences with a pause between them are one turn, from first to last (pipecat 453)."""
+
+    async def script(call: Call) -> None:
+        for sentence in ("Hello there.", "How can I help?", "Take your time."):
+            await call.bot_says(sentence, secs=0.3)
+            await call.quiet()
+            await asyncio.sleep(0.5)
+        await call.end()
+
+    roark, stored = await held(local, script)
+    assert lines(stored) == ["assistant: Hello there. How can I help? Take your time."]
+    (turn,) = roark.report().turns
+    assert stored.recording is not None
+    spans = heard(stored.recording, RIGHT)
+    assert len(spans) >= 3
+    assert turn.start_ms == pytest.approx(spans[0][0], abs=20)
+    assert turn.end_ms == pytest.approx(spans[-1][1], abs=20)
+
+
+async def test_words_that_come_after_the_answer_began_precede_it(local: LocalRoark) -> None:
+    """Late words, and late segments, are in the turn in which they were spoken (pipecat 4279)."""
+
+    async def script(call: Call) -> None:
+        await call.user_says("I would like")
+        await call.bot_says("Certainly.", secs=0.8)
+        await asyncio.sleep(0.3)
+        await call.push(said("a table."))
+        await asyncio.sleep(0.8)
+        await call.user_says("")
+        await call.bot_says("For when?", secs=0.8)
+        await asyncio.sleep(0.3)
+        await call.push(said("By the window."))
+        await asyncio.sleep(0.8)
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == [
+        "user: I would like a table.",
+        "assistant: Certainly.",
+        "user: By the window.",
+        "assistant: For when?",
+    ]
+
+
+async def test_no_detector_is_needed(local: LocalRoark) -> None:
+    """Words alone, and words between turn frames, make turns (pipecat 3862, 5311)."""
+
+    async def script(call: Call) -> None:
+        await call.push(said("Hello."), said("Anyone?"))
+        await asyncio.sleep(0.1)
+        await call.bot_says("Yes?", secs=0.3)
+        await call.quiet()
+        await call.push(UserStartedSpeakingFrame())
+        await asyncio.sleep(0.2)
+        await call.push(said("A table, please."), UserStoppedSpeakingFrame())
+        await asyncio.sleep(0.1)
+        await call.push(UserStartedSpeakingFrame(), said("For two."), UserStoppedSpeakingFrame())
+        await asyncio.sleep(0.1)
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == [
+        "user: Hello. Anyone?",
+        "assistant: Yes?",
+        "user: A table, please.",
+        "user: For two.",
+    ]
+
+
+async def test_muted_or_silent_users_make_no_turn(local: LocalRoark) -> None:
+    """Speech of which nothing is understood leaves no turn behind (pipecat 5005)."""
+
+    async def script(call: Call) -> None:
+        await call.user_says("", secs=0.2)
+        await call.bot_says("Hello there.", secs=0.3)
+        await call.quiet()
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == ["assistant: Hello there."]
+
+
+async def test_a_realtime_model_tells_upstream_what_it_heard(local: LocalRoark) -> None:
+    """Fragment of text are joined as they come, and words from upstream precede their answer."""
+    model = RealtimeModel([["Hello", " there", "."], ["Sure", ", yes."]], ["Hi.", "A table."])
+
+    async def script(call: Call) -> None:
+        for _ in range(2):
+            await call.push(UserStartedSpeakingFrame())
+            await asyncio.sleep(0.3)
+            await call.push(UserStoppedSpeakingFrame())
+            await asyncio.sleep(1.2)
+        await call.end()
+
+    _, stored = await held(local, script, model)
+    assert lines(stored) == [
+        "user: Hi.",
+        "assistant: Hello there.",
+        "user: A table.",
+        "assistant: Sure, yes.",
+    ]
+
+
+async def test_a_realtime_model_may_announce_no_speech(local: LocalRoark) -> None:
+    """Without a frame on the user's speech, what was understood still precedes the answer."""
+    model = RealtimeModel([["Hello", " there."], ["Sure."]], ["Hi.", "A table."])
+
+    async def script(call: Call) -> None:
+        for _ in range(2):
+            await model.answer()
+            await asyncio.sleep(2.5)
+        await call.end()
+
+    _, stored = await held(local, script, model)
+    assert lines(stored) == [
+        "user: Hi.",
+        "assistant: Hello there.",
+        "user: A table.",
+        "assistant: Sure.",
+    ]
+
+
+async def test_several_destinations_are_heard(local: LocalRoark) -> None:
+    """What is played at any destination of the output is part of the transcript."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello there.")
+        french = spoken("Bonjour.")
+        sound = TTSAudioRawFrame(bytes(2 * 24000), 24000, 1)
+        french.transport_destination = sound.transport_destination = "french"
+        await call.push(sound, french)
+        await asyncio.sleep(1.5)
+        await call.end()
+
+    _, stored = await held(local, script, transport={"audio_out_destinations": ["french"]})
+    assert lines(stored) == ["assistant: Hello there. Bonjour."]
+
+
+async def test_without_an_output_what_was_generated_counts(local: LocalRoark) -> None:
+    """A pipeline that plays nothing by itself tells what it would have said."""
+    roark = RoarkObserver(agent_id="front-desk")
+    task = PipelineTask(Pipeline([IdentityFilter()]), observers=[roark], idle_timeout_secs=None)
+    answer = [spoken("Hello there."), spoken("How can I help?")]
+    await task.queue_frames([said("Hello?"), *answer, InterruptionFrame(), EndFrame()])
+    await run(task)
+    stored = arrived(local, roark)
+    assert lines(stored) == ["user: Hello?", "assistant: Hello there. How can I help?"]
+    assert stored.ended is not None
+    assert "audioOffsetMs" not in stored.ended["transcript"][0]
+
+
+class Toolbox(FrameProcessor):
+    """Runs tools as a language model's service does: every frame goes both ways."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Pass a frame on."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+
+    async def tell(self, kind: type[Frame], **fields: Any) -> None:
+        """Push a frame each way, as this Pipecat does."""
+        if hasattr(self, "broadcast_frame"):
+            await self.broadcast_frame(kind, **fields)
+        else:
+            await self.push_frame(kind(**fields), FrameDirection.DOWNSTREAM)
+            await self.push_frame(kind(**fields), FrameDirection.UPSTREAM)
+
+    async def call(self, name: str, arguments: Any) -> None:
+        """Begin to run a tool."""
+        fields = {"function_name": name, "tool_call_id": f"id-{name}", "arguments": arguments}
+        await self.tell(FunctionCallInProgressFrame, **fields)
+
+    async def give(self, name: str, result: Any) -> None:
+        """Return what a tool returned."""
+        fields = {"function_name": name, "tool_call_id": f"id-{name}", "arguments": {}}
+        await self.tell(FunctionCallResultFrame, **fields, result=result)
+
+    async def drop(self, name: str) -> None:
+        """Give a tool up."""
+        fields = {"function_name": name, "tool_call_id": f"id-{name}"}
+        await self.tell(FunctionCallCancelFrame, **fields)
+
+
+async def test_tools_are_recorded_once(local: LocalRoark) -> None:
+    """Tools that run at a time, that are given up and that never answer (pipecat 3661, 5779)."""
+    toolbox = Toolbox()
+
+    async def script(call: Call) -> None:
+        await toolbox.call("weather", '{"city": "Oslo"}')
+        await toolbox.call("tables", {"at": float("nan")})
+        await toolbox.call("history", {})
+        await toolbox.call("transfer", None)
+        await toolbox.give("tables", {"free": [1, 2]})
+        await toolbox.give("weather", "clear")
+        await toolbox.drop("history")
+        await asyncio.sleep(0.2)
+        await call.end()
+
+    roark, stored = await held(local, script, toolbox)
+    assert stored.ended is not None
+    assert [
+        (record["kind"], record["toolCallId"], record.get("arguments") or record.get("content"))
+        for record in stored.ended["toolCalls"]
+    ] == [
+        ("tool_call", "id-weather", '{"city": "Oslo"}'),
+        ("tool_result", "id-weather", "clear"),
+        ("tool_call", "id-tables", '{"at":"nan"}'),
+        ("tool_result", "id-tables", '{"free":[1,2]}'),
+        ("tool_call", "id-history", "{}"),
+        ("tool_result", "id-history", "CANCELLED"),
+        ("tool_call", "id-transfer", "{}"),
+    ]
+    outcomes = [call.outcome for call in roark.report().tool_calls]
+    assert outcomes == ["returned", "returned", "cancelled", "pending"]
+
+
+async def test_a_late_start_is_no_second_turn(local: LocalRoark) -> None:
+    """A start that is announced again while the assistant speaks changes nothing."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello there.")
+        await asyncio.sleep(0.2)
+        await call.push(BotStartedSpeakingFrame())
+        await call.quiet()
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == ["assistant: Hello there."]

@@ -1,0 +1,178 @@
+"""A recorder that the caller brought: Pipecat's own, as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    InputAudioRawFrame,
+    StartFrame,
+    TTSAudioRawFrame,
+)
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.transports.base_transport import TransportParams
+
+from pipecat_roark import RoarkObserver
+from pipecat_roark.recording.external import ExternalRecorder
+from support.audio import LEFT, RIGHT, heard
+from support.calls import Call, PacedOutput, tone
+from support.feed import OUT_RATE, Clock, Sink, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipecat.frames.frames import Frame
+    from pipecat.processors.frame_processor import FrameProcessor
+
+    from pipecat_roark.local import LocalRoark
+
+MS = 1_000_000
+
+
+class Caller(AudioBufferProcessor):
+    """The caller's processor, which counts how often it is started."""
+
+    def __init__(self, *, channels: int = 2, buffer_size: int = 0) -> None:
+        super().__init__(num_channels=channels, buffer_size=buffer_size, enable_direct_mode=True)
+        self.starts = 0
+
+    async def start_recording(self) -> None:
+        self.starts += 1
+        await super().start_recording()  # type: ignore[no-untyped-call]
+
+
+def pushed(frame: Frame, to: FrameProcessor, at: int = 0) -> FramePushed:
+    """Return what an observer is told of a push, at a time in milliseconds."""
+    return FramePushed(Sink(), to, frame, FrameDirection.DOWNSTREAM, at * MS)
+
+
+def microphone() -> InputAudioRawFrame:
+    """Return 20 ms of a microphone."""
+    return InputAudioRawFrame(tone(0.02, OUT_RATE).tobytes(), OUT_RATE, 1)
+
+
+async def test_it_is_armed_once_and_at_once() -> None:
+    """The first frame anywhere starts it, and no later one does."""
+    caller = Caller()
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, print)
+    for _ in range(3):
+        await recorder.see(pushed(StartFrame(), Sink()))
+    assert caller.starts == 1
+    assert not recorder.in_pipeline
+
+
+async def test_what_it_has_recorded_is_not_wiped() -> None:
+    """One that records already is left alone, and hands out everything."""
+    caller = Caller()
+    chunks: list[bytes] = []
+    await start(caller, Clock(), OUT_RATE)
+    await caller.start_recording()
+    recorder = ExternalRecorder(caller, chunks.append)
+    await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
+    await recorder.see(pushed(BotStartedSpeakingFrame(), caller))
+    await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
+    await recorder.stop_recording()
+    assert caller.starts == 1
+    assert [len(chunk) for chunk in chunks] == [2 * 2 * 960]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+async def test_it_hands_out_its_audio_as_it_is(channels: int) -> None:
+    """Mono or stereo, its chunks are taken as they come, and the rest at the end."""
+    caller = Caller(channels=channels, buffer_size=4000)
+    chunks: list[bytes] = []
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, chunks.append)
+    await recorder.see(pushed(StartFrame(), caller))
+    for _ in range(7):
+        await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
+    await asyncio.sleep(0)
+    assert len(chunks) == 1
+    await recorder.stop_recording()
+    assert sum(len(chunk) for chunk in chunks) == 7 * 960 * channels
+    assert (recorder.sample_rate, recorder.num_channels) == (OUT_RATE, channels)
+
+
+async def test_sample_0_is_the_first_audio_that_reaches_it() -> None:
+    """Audio on its way elsewhere doesn't count, and a frame's first sample came before it did."""
+    caller = Caller()
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, print)
+    await recorder.see(pushed(microphone(), Sink(), 100))
+    await recorder.see(pushed(StartFrame(), caller, 110))
+    assert recorder.origin_ns is None
+    await recorder.see(pushed(TTSAudioRawFrame(bytes(1920), OUT_RATE, 1), caller, 200))
+    await recorder.see(pushed(microphone(), caller, 220))
+    assert recorder.origin_ns == 160 * MS
+
+
+@pytest.mark.parametrize("after_output", [True, False])
+async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FBT001
+    """A frame on its way to it proves that it is in the pipeline, and then its place is known."""
+    caller = Caller()
+    if after_output:
+        PacedOutput(TransportParams()).link(caller)
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, print)
+    await recorder.see(pushed(StartFrame(), Sink()))
+    assert (recorder.in_pipeline, recorder.after_output) == (False, False)
+    await recorder.see(pushed(StartFrame(), caller))
+    assert (recorder.in_pipeline, recorder.after_output) == (True, after_output)
+
+
+@pytest.mark.parametrize("armed", [True, False])
+async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
+    """In a real pipeline its recording arrives, and turns begin where ours do."""
+    caller = AudioBufferProcessor(num_channels=2)
+    if armed:
+        await caller.start_recording()
+    borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+    owning = RoarkObserver(agent_id="front-desk")
+    call = Call(
+        observers=[borrowing, owning],
+        after_output=[borrowing.audio_processor, owning.audio_processor],
+    )
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.")
+        await call.quiet()
+        await call.user_says("Goodbye.")
+        await asyncio.sleep(0.3)
+        await call.end()
+
+    await call.hold(script)
+    markers = []
+    for roark in (borrowing, owning):
+        arrived = local.calls[roark.pipecat_call_id]
+        assert arrived.problems == ()
+        assert arrived.ended is not None
+        assert arrived.recording is not None
+        markers.append([turn["audioOffsetMs"] for turn in arrived.ended["transcript"]])
+        assert all(heard(arrived.recording, side) for side in (LEFT, RIGHT))
+    assert markers[0] == pytest.approx(markers[1], abs=100)
+
+
+async def test_a_call_with_the_callers_own_may_be_spooled(
+    local: LocalRoark, tmp_path: Path
+) -> None:
+    """With a spool it arrives just the same, and nothing stays on disk."""
+    spool = tmp_path / "spool"
+    caller = AudioBufferProcessor(num_channels=2)
+    roark = RoarkObserver(agent_id="desk", audio_buffer_processor=caller, spool_dir=spool)
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.")
+        await call.quiet()
+        await call.end()
+
+    await Call(observers=[roark], after_output=[caller]).hold(script)
+    arrived = local.calls[roark.pipecat_call_id]
+    assert arrived.complete
+    assert arrived.recording is not None
+    assert [*spool.iterdir()] == []

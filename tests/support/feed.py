@@ -1,0 +1,237 @@
+"""Frames fed to a recorder by hand, outside of any pipeline and on a clock of the test's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pipecat.clocks.base_clock import BaseClock
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+    TTSAudioRawFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import (
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
+from pipecat.transports.base_transport import TransportParams
+from pipecat.utils.asyncio.task_manager import TaskManager
+
+from pipecat_roark.recording.recorder import StereoRecorder
+from support.calls import PacedOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from pipecat_roark.moments import Speaker
+
+    Samples = NDArray[np.int16]
+    Arrival = tuple[float, Frame]
+    """When a frame reaches the recorder, in seconds, and the frame."""
+
+Span = tuple[float, float]
+"""When something begins and ends, in seconds."""
+
+OUT_RATE = 24000
+SECOND = 1_000_000_000
+DETECTED = 0.2
+"""How long a detector of speech takes to be sure, in seconds."""
+LOUD = 1000
+"""Amplitude that a test tone exceeds, and silence never."""
+
+
+class Clock(BaseClock):
+    """A pipeline clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def get_time(self) -> int:
+        return self.now
+
+    def start(self) -> None:
+        """It has no time of its own."""
+
+
+class Sink(FrameProcessor):
+    """Keeps what the processor before it passes on."""
+
+    def __init__(self) -> None:
+        super().__init__(enable_direct_mode=True)
+        self.frames: list[Frame] = []
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        self.frames.append(frame)
+
+
+async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> None:
+    """Set a processor up and let it see the start of a pipeline, on any Pipecat."""
+    fields = {field.name for field in dataclasses.fields(FrameProcessorSetup)}
+    setup: dict[str, Any] = {"clock": clock, "task_manager": TaskManager()}
+    if "pipeline_worker" in fields:
+        setup["pipeline_worker"] = None
+    # From 1.8.0 on, the rates come with the setup instead.
+    rates: dict[str, Any] = {"audio_in_sample_rate": 16000, "audio_out_sample_rate": out_rate}
+    with_setup = "audio_out_sample_rate" in fields
+    await processor.setup(FrameProcessorSetup(**setup, **(rates if with_setup else {})))
+    frame = StartFrame(**({} if with_setup else rates))
+    await processor.process_frame(frame, FrameDirection.DOWNSTREAM)
+
+
+@dataclass(repr=False)
+class Feed:
+    """A recorder, and everything that it hands out.
+
+    Unless told otherwise, it is linked behind an output transport and before a sink.
+    """
+
+    out_rate: int = OUT_RATE
+    after_output: bool = True
+    linked: bool = True
+    clock: Clock = field(default_factory=Clock)
+    sink: Sink = field(default_factory=Sink)
+    chunks: list[bytes] = field(default_factory=list)
+    seen: list[Frame] = field(default_factory=list)
+    bot_edges: list[tuple[str, int | None]] = field(default_factory=list)
+    user_edges: list[tuple[str, int | None]] = field(default_factory=list)
+    finished: int = 0
+
+    def __post_init__(self) -> None:
+        self.recorder = StereoRecorder(
+            on_chunk=self.chunks.append,
+            on_frame=self._see,
+            on_bot_audible=lambda _, edge, which: self.bot_edges.append((which, edge.index)),
+            on_setup=lambda _: None,
+            on_cleanup=self._finish,
+        )
+        if self.linked and self.after_output:
+            PacedOutput(TransportParams()).link(self.recorder)
+        if self.linked:
+            self.recorder.link(self.sink)
+
+    def _see(self, frame: Frame, _: int) -> None:
+        self.seen.append(frame)
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self.user_edges.append(("from", self.recorder.user_onset(DETECTED)))
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            self.user_edges.append(("until", self.recorder.user_offset(DETECTED)))
+
+    async def _finish(self) -> None:
+        self.finished += 1
+
+    async def start(self) -> Feed:
+        """Let the recorder see the start of its pipeline."""
+        await start(self.recorder, self.clock, self.out_rate)
+        return self
+
+    async def push(self, frame: Frame, at: float | None = None) -> None:
+        """Let a frame reach the recorder, at a time in seconds or now."""
+        if at is not None:
+            self.clock.now = round(at * SECOND)
+        await self.recorder.process_frame(frame, FrameDirection.DOWNSTREAM)
+
+    async def play(self, *arrivals: Iterable[Arrival]) -> None:
+        """Let frames reach the recorder in the order of their arrival."""
+        for at, frame in sorted((one for some in arrivals for one in some), key=lambda one: one[0]):
+            await self.push(frame, at)
+
+    def places(self, speaker: Speaker) -> list[float]:
+        """Return where speech was noted to begin and to end, in seconds."""
+        place = self.recorder.offset_ms
+        assert place is not None
+        edges = self.user_edges if speaker == "user" else self.bot_edges
+        return [
+            place(speaker, index, which == "until") / 1000
+            for which, index in edges
+            if index is not None
+        ]
+
+    def recorded(self) -> tuple[Samples, Samples]:
+        """Return both channels of what was handed out."""
+        stereo = np.frombuffer(b"".join(self.chunks), "<i2").reshape(-1, 2)
+        return stereo[:, 0].copy(), stereo[:, 1].copy()
+
+
+async def record(*arrivals: Iterable[Arrival], out_rate: int = OUT_RATE) -> tuple[Samples, Samples]:
+    """Return both channels of a call in which frames arrive."""
+    feed = await Feed(out_rate=out_rate).start()
+    await feed.play(*arrivals)
+    await feed.recorder.stop_recording()
+    return feed.recorded()
+
+
+def heard(samples: Samples, rate: int = OUT_RATE, *, pause: float = 0.06) -> list[Span]:
+    """Return where sounds begin and end, in seconds."""
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
+    if not len(loud):
+        return []
+    breaks = np.flatnonzero(np.diff(loud) > pause * rate)
+    starts, ends = [loud[0], *loud[breaks + 1]], [*loud[breaks], loud[-1]]
+    return [(start / rate, (end + 1) / rate) for start, end in zip(starts, ends, strict=True)]
+
+
+def microphone(
+    samples: Samples,
+    begin: float = 0.0,
+    *,
+    rate: int = 16000,
+    secs: float = 0.02,
+    arrives: Callable[[float], float] = float,
+) -> list[Arrival]:
+    """Return the frames of a microphone; `arrives` moves them from when they are due."""
+    size = round(secs * rate)
+    return [
+        (
+            arrives(begin + (place + size) / rate),
+            InputAudioRawFrame(samples[place : place + size].tobytes(), rate, 1),
+        )
+        for place in range(0, len(samples), size)
+    ]
+
+
+def speech(
+    samples: Samples,
+    begin: float = 0.0,
+    *,
+    rate: int = OUT_RATE,
+    secs: float = 0.04,
+    arrives: Callable[[float], float] = float,
+) -> list[Arrival]:
+    """Return an utterance of the assistant as an output transport plays it."""
+    size = round(secs * rate)
+    frames: list[Arrival] = [
+        (
+            arrives(begin + (place + size) / rate),
+            TTSAudioRawFrame(samples[place : place + size].tobytes(), rate, 1),
+        )
+        for place in range(0, len(samples), size)
+    ]
+    end = frames[-1][0] + 0.35
+    return [(begin, BotStartedSpeakingFrame()), *frames, (end, BotStoppedSpeakingFrame())]
+
+
+def stalls(*, every: float = 10, lasting: float = 1) -> Callable[[float], float]:
+    """Return a network that holds frames back every so often, and then lets them all through."""
+
+    def arrives(due: float) -> float:
+        into = (due - every / 2) % every
+        return max(due, due - into + lasting + into / 1000) if into < 2 * lasting else due
+
+    return arrives
+
+
+def bursts(begin: float) -> Callable[[float], float]:
+    """Return a sender that sends a hundred times faster than real time."""
+    return lambda due: begin + 0.04 + (due - begin) / 100
