@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -27,39 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipecat_roark.guard import ErrorBoundary
-    from pipecat_roark.moments import OffsetMs
+    from pipecat_roark.recording.listener import Recorder
     from pipecat_roark.settings import Settings
 
 _RELEASE_SECS = 1.0
 """How long it may take to let go of other calls in the spool."""
 _DRAIN_ROUNDS = 3
 """Turns of the event loop in which callbacks that already wait are run."""
-
-
-class Recorder(Protocol):
-    """What records a call."""
-
-    @property
-    def origin_ns(self) -> int | None:
-        """Pipeline time of sample 0, or None while nothing was recorded."""
-
-    @property
-    def offset_ms(self) -> OffsetMs | None:
-        """Places a sample in the recording; None if nobody knows."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the recording, in Hz."""
-
-    @property
-    def num_channels(self) -> int:
-        """Of the recording."""
-
-    def tail(self) -> bytes:
-        """Return all audio that wasn't handed out yet, interleaved."""
-
-    async def stop_recording(self) -> None:
-        """Hand out what is left."""
 
 
 class Call:

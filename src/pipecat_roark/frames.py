@@ -37,7 +37,7 @@ from pipecat_roark.plain import arguments_text, result_text
 
 if TYPE_CHECKING:
     from pipecat_roark.conversation.state import CallState
-    from pipecat_roark.recording.recorder import StereoRecorder
+    from pipecat_roark.recording.listener import UserTrack
 
     _Tool = FunctionCallInProgressFrame | FunctionCallResultFrame | FunctionCallCancelFrame
 
@@ -94,7 +94,7 @@ class Translator:
             if the recording tells nobody.
     """
 
-    def __init__(self, state: CallState, *, recorder: StereoRecorder | None) -> None:
+    def __init__(self, state: CallState, *, recorder: UserTrack | None) -> None:
         self._state = state
         self._recorder = recorder
         self._start_secs = self._stop_secs = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -21,6 +21,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat, settings
 from pipecat_roark.call import Call
+from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.frames import RELEVANT_FRAMES, SPEAKING, Translator
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
@@ -28,11 +29,13 @@ from pipecat_roark.recording.recorder import StereoRecorder
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import Edge
     from pipecat_roark.receipt import Receipt
+    from pipecat_roark.recording.listener import Recorder, UserTrack
     from pipecat_roark.report import CallReport
 
 _ENDS = (EndFrame, CancelFrame, StopFrame)
@@ -108,23 +111,20 @@ class RoarkObserver(BaseObserver):
             guard=self._guard,
             on_ended=self._ended,
         )
-        self._recorder: StereoRecorder | ExternalRecorder
-        self._audio_processor: AudioBufferProcessor
+        self._inline = _InlineFrames(self._call, self._see_inline, self._attach)
+        self._recorder: Recorder
         if audio_buffer_processor is None:
-            self._recorder = self._audio_processor = self._record()
+            self._recorder = StereoRecorder(self._inline, chunk_bytes=CHUNK_BYTES)
         elif isinstance(audio_buffer_processor, AudioBufferProcessor):
-            on_chunk = self._call.delivery.add_audio
-            self._recorder = ExternalRecorder(audio_buffer_processor, on_chunk)
-            self._audio_processor = audio_buffer_processor
+            self._recorder = ExternalRecorder(audio_buffer_processor, self._inline)
         else:
             raise TypeError(
                 "audio_buffer_processor must be an AudioBufferProcessor, "
                 f"not {type(audio_buffer_processor).__name__}"
             )
         self._call.recorder = self._recorder
-        own = self._recorder if isinstance(self._recorder, StereoRecorder) else None
-        self._translator = Translator(self._call.state, recorder=own)
-        self._own = own
+        own = audio_buffer_processor is None
+        self._translator = Translator(self._call.state, recorder=self._inline if own else None)
         self._concerns: dict[type, bool] = {}
         self._has_output = False
         self._behind_output = False
@@ -138,7 +138,7 @@ class RoarkObserver(BaseObserver):
     @property
     def audio_processor(self) -> AudioBufferProcessor:
         """The recorder, to be placed after `transport.output()`."""
-        return self._audio_processor
+        return self._recorder.processor
 
     @property
     def pipecat_call_id(self) -> str:
@@ -178,15 +178,6 @@ class RoarkObserver(BaseObserver):
             await self._call.finished()
         await super().cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
 
-    def _record(self) -> StereoRecorder:
-        return StereoRecorder(
-            on_chunk=self._call.delivery.add_audio,
-            on_frame=self._see_inline,
-            on_bot_audible=self._hear_bot,
-            on_setup=self._attach,
-            on_cleanup=self._call.finished,
-        )
-
     def _attach(self, setup: FrameProcessorSetup) -> None:
         if compat.attach(self, setup.observer):
             logger.warning(
@@ -200,14 +191,13 @@ class RoarkObserver(BaseObserver):
         self._concerns[type(frame)] = isinstance(frame, RELEVANT_FRAMES)
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
-        if isinstance(frame, StartFrame) and data.destination is self._audio_processor:
+        if isinstance(frame, StartFrame) and data.destination is self._recorder.processor:
             self._behind_output = self._has_output  # the start passes processors in their order
         self._call.begin(data.source.get_clock().get_time, data.timestamp)
-        if isinstance(self._recorder, ExternalRecorder):
-            await self._recorder.see(data)
-            if isinstance(frame, _AUDIO) and self._recorder.origin_ns is None:
-                self._concerns[type(frame)] = True
-        if isinstance(frame, SPEAKING) and self._own and self._own.in_pipeline:
+        await self._recorder.observe(data)
+        if isinstance(frame, _AUDIO) and self._recorder.awaits_audio:
+            self._concerns[type(frame)] = True
+        if isinstance(frame, SPEAKING) and self._recorder.reads_inline:
             return  # read inline, where the place in the recording is known
         if isinstance(frame, _ENDS):
             self._call.note_reason(_reason(frame))
@@ -220,23 +210,17 @@ class RoarkObserver(BaseObserver):
 
     def _see_inline(self, frame: Frame, at: int) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
-        if self._own is None or not isinstance(frame, RELEVANT_FRAMES):
+        if not isinstance(frame, RELEVANT_FRAMES):
             return
         with self._guard:
             if isinstance(frame, StartFrame):
-                self._call.begin(self._own.get_clock().get_time, at)
+                self._call.begin(self._recorder.processor.get_clock().get_time, at)
             elif isinstance(frame, _ENDS):
                 self._call.note_reason(_reason(frame))
                 self._call.end()
-            elif self._own.after_output or not isinstance(frame, TTSTextFrame):
+            elif self._recorder.after_output or not isinstance(frame, TTSTextFrame):
                 self._translator.read(frame, at, played=True)
                 self._call.changed()
-
-    def _hear_bot(self, at: int, edge: Edge, which: Literal["from", "until"]) -> None:
-        if which == "until":
-            self._call.state.bot_audible_until(at, edge)
-        else:
-            self._call.state.bot_audible_from(at, edge)
 
     async def _ended(self, report: CallReport) -> None:
         self._warn_of_placement()
@@ -254,6 +238,44 @@ class RoarkObserver(BaseObserver):
                 f"Call {self.pipecat_call_id} was recorded before transport.output(): the "
                 f"assistant is there as it was made, not as it was heard. {mend}"
             )
+
+
+class _InlineFrames:
+    """Receives what the recorder records and sees; gives the user's track by the latest frame."""
+
+    def __init__(
+        self,
+        call: Call,
+        on_frame: Callable[[Frame, int], None],
+        on_setup: Callable[[FrameProcessorSetup], None],
+    ) -> None:
+        self._call = call
+        self._on_frame = on_frame
+        self.on_setup = on_setup
+        self._track: UserTrack | None = None
+
+    def on_audio(self, pcm: bytes) -> bytes:
+        self._call.delivery.add_audio(pcm)
+        return pcm
+
+    def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
+        self._track = track
+        self._on_frame(frame, at)
+
+    def on_bot_onset(self, at: int, edge: Edge) -> None:
+        self._call.state.bot_audible_from(at, edge)
+
+    def on_bot_offset(self, at: int, edge: Edge) -> None:
+        self._call.state.bot_audible_until(at, edge)
+
+    async def on_cleanup(self) -> None:
+        await self._call.finished()
+
+    def user_onset(self, secs: float) -> int | None:
+        return self._track.user_onset(secs) if self._track else None
+
+    def user_offset(self, secs: float) -> int | None:
+        return self._track.user_offset(secs) if self._track else None
 
 
 def _reason(frame: Frame) -> str | None:
