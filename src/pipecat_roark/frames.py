@@ -31,7 +31,8 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 
-from pipecat_roark.conversation.playback import SpokenText
+from pipecat_roark.conversation.text import SpokenText
+from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.plain import arguments_text, result_text
 
@@ -121,7 +122,7 @@ class Translator:
         elif isinstance(frame, InterruptionFrame):
             # What waits is dropped when the frame gets to the output, and not before.
             if self._sighting(frame, at, played=played) == "released":
-                self._state.interrupted(at)
+                self._state.note(type(frame).__name__, at, Conversation.interrupted, at)
         else:
             self._read_setting(frame, at)
 
@@ -132,20 +133,32 @@ class Translator:
                 delay = getattr(frame, "start_secs", self._start_secs)
                 place = self._recorder.user_onset(delay) if self._recorder else None
                 edge = Edge(at - int(delay * SECOND), place)
-                self._state.user_started_speaking(at, edge)
+                self._state.note(type(frame).__name__, at, Conversation.user_started_speaking, edge)
             case VADUserStoppedSpeakingFrame():
                 delay = getattr(frame, "stop_secs", self._stop_secs)
                 place = self._recorder.user_offset(delay) if self._recorder else None
                 edge = Edge(at - int(delay * SECOND), place)
-                self._state.user_stopped_speaking(at, edge)
+                self._state.note(type(frame).__name__, at, Conversation.user_stopped_speaking, edge)
             case UserStartedSpeakingFrame():
-                self._state.user_turn_started(at)
+                self._state.note(type(frame).__name__, at, Conversation.user_turn_started, at)
             case UserStoppedSpeakingFrame():
-                self._state.user_turn_stopped(at)
+                self._state.note(type(frame).__name__, at, Conversation.user_turn_stopped, at)
             case BotStartedSpeakingFrame():
-                self._state.bot_started_speaking(at, frame.transport_destination)
+                self._state.note(
+                    type(frame).__name__,
+                    at,
+                    Conversation.bot_started_speaking,
+                    at,
+                    frame.transport_destination,
+                )
             case _:  # BotStoppedSpeakingFrame
-                self._state.bot_stopped_speaking(at, frame.transport_destination)
+                self._state.note(
+                    type(frame).__name__,
+                    at,
+                    Conversation.bot_stopped_speaking,
+                    at,
+                    frame.transport_destination,
+                )
 
     def _read_speech(self, frame: Frame, at: int, *, played: bool) -> None:
         """Read the speech of the assistant, as it is made and as it is released."""
@@ -154,28 +167,44 @@ class Translator:
         measured = frame.transport_destination is None
         match frame, news:
             case TTSTextFrame(), "released":
-                self._state.bot_said(at, frame.id, _words(frame))
+                self._state.note(
+                    type(frame).__name__, at, Conversation.text_played, frame.id, _words(frame), at
+                )
             case TTSTextFrame(), "made" if measured:
-                self._state.bot_generated(at, frame.id, _words(frame))
+                self._state.note(
+                    type(frame).__name__, at, Conversation.text_made, frame.id, _words(frame)
+                )
             case TTSAudioRawFrame(), "released" if measured:
-                self._state.bot_played(at, frame.num_frames / frame.sample_rate)
+                self._state.note(
+                    type(frame).__name__,
+                    at,
+                    Conversation.audio_played,
+                    frame.num_frames / frame.sample_rate,
+                    at,
+                )
             case TTSAudioRawFrame(), "made" if measured:
-                self._state.bot_synthesized(at, frame.num_frames / frame.sample_rate)
+                self._state.note(
+                    type(frame).__name__,
+                    at,
+                    Conversation.audio_made,
+                    frame.num_frames / frame.sample_rate,
+                )
             case TTSStartedFrame(), "made" if measured:
-                self._state.bot_opened(at)
+                self._state.note(type(frame).__name__, at, Conversation.tts_started)
             case TTSStoppedFrame(), "made" if measured:
-                self._state.bot_closed(at)
+                self._state.note(type(frame).__name__, at, Conversation.tts_stopped)
             case TextFrame(), "made" if getattr(frame, "context_id", None) and not frame.skip_tts:
-                self._state.bot_announced(at, frame.text)
+                self._state.note(type(frame).__name__, at, Conversation.text_announced, frame.text)
 
     def _read_transcription(self, frame: TranscriptionFrame, at: int) -> None:
         if self._is_new(_identity(frame)):
-            self._state.user_said(
-                at,
-                SpokenText(frame.text, bool(getattr(frame, "includes_inter_frame_spaces", False))),
-                user_id=str(frame.user_id) if frame.user_id else None,
-                language=_language(frame.language),
+            words = SpokenText(
+                frame.text, bool(getattr(frame, "includes_inter_frame_spaces", False))
             )
+            user_id = str(frame.user_id) if frame.user_id else None
+            language = _language(frame.language)
+            kind = type(frame).__name__
+            self._state.note(kind, at, Conversation.user_said, words, at, user_id, language)
 
     def _read_tool(self, frame: _Tool, at: int) -> None:
         if isinstance(frame, FunctionCallResultFrame):
@@ -205,9 +234,9 @@ class Translator:
                 self._start_secs = frame.vad_params.start_secs
                 self._stop_secs = frame.vad_params.stop_secs
         elif isinstance(frame, _MUTED):
-            self._state.user_muted(at)
+            self._state.note(type(frame).__name__, at, Conversation.user_muted)
         elif isinstance(frame, _UNMUTED):
-            self._state.user_unmuted(at)
+            self._state.note(type(frame).__name__, at, Conversation.user_unmuted)
 
     def _sighting(
         self, frame: Frame, at: int, *, played: bool

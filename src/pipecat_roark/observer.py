@@ -21,6 +21,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat, settings
 from pipecat_roark.call import Call
+from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import RELEVANT_FRAMES, SPEAKING, Translator
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
@@ -234,9 +235,9 @@ class RoarkObserver(BaseObserver):
 
     def _hear_bot(self, at: int, edge: Edge, which: Literal["from", "until"]) -> None:
         if which == "until":
-            self._call.state.bot_audible_until(at, edge)
+            self._call.state.note("end of speech", at, Conversation.bot_offset, edge)
         else:
-            self._call.state.bot_audible_from(at, edge)
+            self._call.state.note("start of speech", at, Conversation.bot_onset, edge)
 
     async def _ended(self, report: CallReport) -> None:
         self._warn_of_placement()

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from support.events import (
     audio_made,
     audio_played,
-    bot_closes,
-    bot_opens,
-    bot_says,
-    bot_starts,
-    bot_stops,
-    floor_given,
-    floor_taken,
+    bot_started_speaking,
+    bot_stopped_speaking,
     interrupted,
     report_of,
     text_made,
-    user_says,
-    user_starts,
-    user_stops,
+    text_played,
+    tts_started,
+    tts_stopped,
+    user_said,
+    user_started_speaking,
+    user_stopped_speaking,
+    user_turn_started,
+    user_turn_stopped,
 )
 from support.simulation import CHUNK, Simulation
 
@@ -125,14 +125,14 @@ def test_asking_changes_nothing(plan: Plan, ask_after: set[int]) -> None:
 
 
 EVENTS = [
-    user_starts,
-    user_stops,
-    floor_given,
-    floor_taken,
-    bot_starts,
-    bot_stops,
-    bot_opens,
-    bot_closes,
+    user_started_speaking,
+    user_stopped_speaking,
+    user_turn_started,
+    user_turn_stopped,
+    bot_started_speaking,
+    bot_stopped_speaking,
+    tts_started,
+    tts_stopped,
     interrupted,
 ]
 
@@ -147,11 +147,11 @@ def chaos(draw: st.DrawFn) -> tuple[list[Event], list[str], list[str]]:
         match draw(st.integers(0, 12)):
             case 9:
                 words[0].append(f"u{number}")
-                events.append(user_says(at, f"u{number}"))
+                events.append(user_said(at, f"u{number}"))
             case 10:
                 words[1].append(f"b{number}")
                 made = text_made(at, f"b{number}", sounds_at=draw(st.none() | tenths))
-                events += [made, bot_says(at + draw(tenths) + 0.01, f"b{number}")]
+                events += [made, text_played(at + draw(tenths) + 0.01, f"b{number}")]
             case 11:
                 events.append(audio_made(at, draw(tenths)))
             case 12:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams
@@ -30,11 +30,14 @@ from pipecat.frames.frames import (
 )
 from pipecat.transcriptions.language import Language
 
-from pipecat_roark.conversation.playback import SpokenText
+from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.frames import RELEVANT_FRAMES, Translator
 from pipecat_roark.moments import Edge
 from support.calls import spoken
 from support.events import ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AT = ns(5)
 LINKED = hasattr(TextFrame("x"), "broadcast_sibling_id")
@@ -48,6 +51,10 @@ class Notebook:
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
+
+    def note(self, kind: str, at: int, verb: Callable[..., None], *args: Any) -> None:
+        assert kind.endswith("Frame")
+        self.notes.append((verb.__name__, at, *args))
 
     def __getattr__(self, verb: str) -> Any:
         def note(at: int, *args: Any, **options: Any) -> None:
@@ -105,11 +112,14 @@ def audio(secs: float = 0.5) -> TTSAudioRawFrame:
 @pytest.mark.parametrize(
     ("frame", "told"),
     [
-        (UserStartedSpeakingFrame(), ("user_turn_started", AT)),
-        (UserStoppedSpeakingFrame(), ("user_turn_stopped", AT)),
-        (BotStartedSpeakingFrame(), ("bot_started_speaking", AT, None)),
-        (BotStoppedSpeakingFrame(), ("bot_stopped_speaking", AT, None)),
-        (at_destination(BotStartedSpeakingFrame()), ("bot_started_speaking", AT, "interpreter")),
+        (UserStartedSpeakingFrame(), ("user_turn_started", AT, AT)),
+        (UserStoppedSpeakingFrame(), ("user_turn_stopped", AT, AT)),
+        (BotStartedSpeakingFrame(), ("bot_started_speaking", AT, AT, None)),
+        (BotStoppedSpeakingFrame(), ("bot_stopped_speaking", AT, AT, None)),
+        (
+            at_destination(BotStartedSpeakingFrame()),
+            ("bot_started_speaking", AT, AT, "interpreter"),
+        ),
         (VADUserStartedSpeakingFrame(), ("user_started_speaking", AT, Edge(AT))),
         (VADUserStoppedSpeakingFrame(), ("user_stopped_speaking", AT, Edge(AT))),
     ],
@@ -164,7 +174,7 @@ def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) 
 def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> None:
     """A final transcription comes with its user, and with a language if that can be one."""
     assert notes((frame, AT, False), (frame, AT + 1, False)) == [
-        ("user_said", AT, SpokenText("Hello."), *told)
+        ("user_said", AT, SpokenText("Hello."), AT, *told)
     ]
 
 
@@ -206,14 +216,14 @@ def test_text_is_made_and_released(frame: Frame, words: SpokenText) -> None:
         *[(frame, at, False) for at in (AT, AT + 1)],
         *[(frame, at, True) for at in (AT + 5, AT + 6)],
         (frame, AT + 7, False),
-    ) == [("bot_generated", AT, frame.id, words), ("bot_said", AT + 5, frame.id, words)]
+    ) == [("text_made", AT, frame.id, words), ("text_played", AT + 5, frame.id, words, AT + 5)]
 
 
 def test_text_is_made_though_its_release_is_seen_first() -> None:
     """An observer that lags sees text on its way after the recorder saw it released."""
     frame = spoken("Hi.")
     told = notes((frame, AT + 5, True), (frame, AT, False), (frame, AT + 6, False))
-    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5), ("bot_generated", AT)]
+    assert [(verb, at) for verb, at, *_ in told] == [("text_played", AT + 5), ("text_made", AT)]
 
 
 def test_audio_is_made_and_played() -> None:
@@ -221,9 +231,9 @@ def test_audio_is_made_and_played() -> None:
     made, chunk = audio(0.5), audio(0.04)
     sights = [(made, AT, False), (made, AT + 1, False), (chunk, AT + 5, True)]
     assert notes(*sights, (chunk, AT + 6, False), (made, AT + 7, True)) == [
-        ("bot_synthesized", AT, 0.5),
-        ("bot_played", AT + 5, 0.04),
-        ("bot_played", AT + 7, 0.5),
+        ("audio_made", AT, 0.5),
+        ("audio_played", AT + 5, 0.04, AT + 5),
+        ("audio_played", AT + 7, 0.5, AT + 7),
     ]
 
 
@@ -233,14 +243,14 @@ def test_what_can_not_be_interrupted_is_only_released() -> None:
     made = [text, other, TTSStartedFrame(), TTSStoppedFrame()]
     sights = [(at_destination(frame), AT, False) for frame in made]
     told = notes(*sights, (text, AT + 5, True), (other, AT + 5, True))
-    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5)]
+    assert [(verb, at) for verb, at, *_ in told] == [("text_played", AT + 5)]
 
 
 def test_an_utterance_is_made_between_its_brackets() -> None:
     """The speech service's frames around an utterance count when it makes them."""
     started, stopped = TTSStartedFrame(), TTSStoppedFrame()
     sights = [(frame, AT, played) for frame in (started, stopped) for played in (False, True)]
-    assert notes(*sights) == [("bot_opened", AT), ("bot_closed", AT)]
+    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT)]
 
 
 @pytest.mark.skipif(not hasattr(frames, "AggregatedTextFrame"), reason="this Pipecat has none")
@@ -249,7 +259,7 @@ def test_text_to_be_spoken_is_announced() -> None:
     asked, skipped, foreign = (frames.AggregatedTextFrame("Hi.", "sentence") for _ in range(3))
     asked.context_id = skipped.context_id = "context"
     skipped.skip_tts = True
-    assert note(asked) == [("bot_announced", AT, "Hi.")]
+    assert note(asked) == [("text_announced", AT, "Hi.")]
     assert note(skipped) == note(foreign) == note(asked, played=True) == []
 
 
@@ -257,7 +267,7 @@ def test_an_interruption_counts_at_the_output() -> None:
     """What waits is dropped when the interruption gets to the output, once."""
     down, up = broadcast(InterruptionFrame)
     sights = [(down, AT, False), (up, AT, False), (down, AT + 5, True), (down, AT + 6, True)]
-    assert notes(*sights) == [("interrupted", AT + 5)]
+    assert notes(*sights) == [("interrupted", AT + 5, AT + 5)]
 
 
 @pytest.mark.skipif(
