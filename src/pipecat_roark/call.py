@@ -20,6 +20,7 @@ from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.moments import SECOND
 from pipecat_roark.report import CallReport
+from pipecat_roark.spool.spool import NoSpool
 from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Call:
         self.state = CallState(pipecat_call_id)
         self._settings = settings
         spool_dir = settings.spool_dir
-        self._spool = SpoolWriter(spool_dir, pipecat_call_id) if spool_dir else None
+        self._spool = SpoolWriter(spool_dir, pipecat_call_id) if spool_dir else NoSpool()
         self.delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,
@@ -128,16 +129,15 @@ class Call:
                 agent.agent_prompt,
             )
         )
-        if self._spool is not None:
+        if agent.spool_dir is not None:
             self._spooling = {
                 asyncio.create_task(self._spool.follow(self._draft, self._tail)),
-                asyncio.create_task(self._deliver_left(self._spool.spool_dir)),
+                asyncio.create_task(self._deliver_left(agent.spool_dir)),
             }
 
     def changed(self) -> None:
         """Note that the state has changed."""
-        if self._spool is not None:
-            self._spool.changed.set()
+        self._spool.changed.set()
 
     def report(self) -> CallReport:
         """Return the call as it is known now."""

@@ -82,24 +82,23 @@ def _run_deliver(options: argparse.Namespace) -> int:
 
 
 async def _deliver(spool_dir: Path, settings: Settings) -> bool:
-    """Deliver a spool, and show each call. Return whether everything is at Roark."""
+    """Deliver a spool and print a line for each call. Return whether everything is at Roark."""
     whole = True
     async for call in recover(spool_dir, settings.base_url, settings.api_key):
         name, receipt = call.pipecat_call_id or call.folder, call.receipt
-        _say(f"{call.number} of {call.of} {name}: {_fate(call)}")
+        _print_line(f"{call.number} of {call.of} {name}: {_describe(call)}")
         whole &= receipt is not None and receipt.whole
     return whole
 
 
-def _fate(call: Recovered) -> str:
-    """Say what became of a call in a spool."""
+def _describe(call: Recovered) -> str:
+    """Describe what became of a call in a spool."""
     receipt = call.receipt
     if receipt is None:
         return call.problem or "another process delivers it"
     if receipt.whole:
         return f"delivered, {receipt.delivered_bytes} bytes"
-    gaps = (f"{gap.count} x {gap.what} ({gap.why})" for gap in receipt.lost + receipt.spooled)
-    return f"not whole: {', '.join(gaps)}"
+    return f"not whole: {', '.join(map(str, receipt.lost + receipt.spooled))}"
 
 
 async def _serve(host: str, port: int, folder: Path) -> None:
@@ -111,20 +110,20 @@ async def _serve(host: str, port: int, folder: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with LocalRoark(folder, host=host, port=port, on_event=_tell) as roark:
-        _say(f"ROARK_BASE_URL={roark.url} ROARK_API_KEY=anything")
-        _say(f"Calls are stored in {folder}. Ctrl-C stops.")
+        _print_line(f"ROARK_BASE_URL={roark.url} ROARK_API_KEY=anything")
+        _print_line(f"Calls are stored in {folder}. Ctrl-C stops.")
         await stop.wait()
 
 
 def _tell(event: str, call: StoredCall) -> None:
     count = len(call.problems)
     problems = f"{count or 'no'} problem{'' if count == 1 else 's'}"
-    _say(f"{event} {call.call_id!r}: {call.folder}, {problems}")
+    _print_line(f"{event} {call.call_id!r}: {call.folder}, {problems}")
     if call.ended is not None:
         for problem in call.problems:
-            _say(f"  {problem}")
+            _print_line(f"  {problem}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

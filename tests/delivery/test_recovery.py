@@ -87,6 +87,18 @@ async def test_a_call_that_arrives_leaves_nothing(tmp_path: Path, spool_dir: Pat
     assert left_in(spool_dir) == []
 
 
+async def test_audio_behind_the_end_is_not_kept(tmp_path: Path, spool_dir: Path) -> None:
+    """It is counted as lost, and no folder is left that nobody looks after."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        spool = SpoolWriter(spool_dir, "call#1")
+        delivery = Delivery(RoarkClient(roark.url, KEY, "call#1"), label="call#1", spool=spool)
+        delivery.begin(wire.call_started("call#1", AT, "front-desk"))
+        await delivery.finish(wire.call_ended(ENDED, AT))
+        delivery.add_audio(PCM[0])
+    assert [gap.what for gap in delivery.receipt.lost + delivery.receipt.spooled] == ["audio chunk"]
+    assert left_in(spool_dir) == []
+
+
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -110,6 +122,8 @@ async def test_what_the_deadline_leaves_is_delivered_later(
         ("call-ended", 1),
     }
     assert f"In the spool: 5 x audio chunk ({why}), " in log[-1]
+    reason = "key-refused" if why.endswith("401") else "unavailable"
+    assert [gap.reason for gap in receipt.spooled if gap.what == "audio chunk"] == [reason]
     async with LocalRoark(tmp_path / "calls") as roark:
         (recovered,) = await deliver(roark, spool_dir)
         await assert_whole(roark)
@@ -223,7 +237,7 @@ async def test_what_cannot_be_read_costs_nothing_else(
     }
     assert len([line for line in log if "can't be read and stays there" in line]) == 3
     for name in ("0-newer", "1-empty"):
-        taken = SpooledCall.take(spool_dir / name)
+        taken = SpooledCall.lock(spool_dir / name)
         assert taken is not None
         taken.release(done=False)
     assert {path.name for path in left_in(spool_dir)} == problems.keys()
@@ -244,7 +258,12 @@ async def test_a_chunk_that_cannot_be_read_is_silence(tmp_path: Path, spool_dir:
     assert [call.chunks[index].read_bytes() for index in (0, 1, 3, 4)] == [*PCM[:2], *PCM[3:]]
     assert recovered.receipt is not None
     assert recovered.receipt.lost == (
-        Loss(what="audio chunk", count=1, why="sent as silence: it can't be read from the spool"),
+        Loss(
+            what="audio chunk",
+            count=1,
+            why="sent as silence: it can't be read from the spool",
+            reason="spool-unreadable",
+        ),
     )
 
 
@@ -273,7 +292,9 @@ async def test_a_full_disk_costs_what_finds_no_room(
         make_room_for(2, monkeypatch)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
         receipt = await hold(away, spool_dir)
-    assert receipt.lost == (Loss(what="audio chunk", count=3, why="no room in the spool"),)
+    assert receipt.lost == (
+        Loss(what="audio chunk", count=3, why="no room in the spool", reason="spool-full"),
+    )
     assert {(gap.what, gap.count) for gap in receipt.spooled} == {
         ("call-started", 1),
         ("audio chunk", 2),
@@ -333,6 +354,35 @@ def make_room_for(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", fill)
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_an_event_of_any_name_is_delivered(
+    tmp_path: Path, spool_dir: Path, *, arrived: bool
+) -> None:
+    """The recovery sends every event that the journal keeps and counts it."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (written,) = left_in(spool_dir, "*/journal")
+    with written.open("ab") as file:
+        file.write(journal.line(AT, **journal.event("call-paused", b'{"event":"call-paused"}')))
+        if arrived:
+            file.write(journal.line(AT, arrived="call-paused"))
+    bodies: list[bytes] = []
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        bodies.append(body := await request.read())
+        return web.Response() if b"call-paused" in body else await handler(request)
+
+    async with LocalRoark(tmp_path / "calls", middlewares=[middleware]) as roark:
+        (recovered,) = await deliver(roark, spool_dir)
+    assert bodies.count(b'{"event":"call-paused"}') == (0 if arrived else 1)
+    assert recovered.receipt is not None
+    assert recovered.receipt.whole
+    assert recovered.receipt.events == Tally(
+        captured=2 + (not arrived), delivered=2 + (not arrived)
+    )
+
+
 async def test_a_chunk_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir: Path) -> None:
     """Not even if the process died before its file was removed."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
@@ -355,8 +405,8 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
     (folder,) = waiting(spool_dir)
-    other = SpooledCall.take(folder) if live else None
-    take, took, go_on = SpooledCall.take, threading.Event(), threading.Event()
+    other = SpooledCall.lock(folder) if live else None
+    take, took, go_on = SpooledCall.lock, threading.Event(), threading.Event()
 
     def dawdle(path: Path) -> SpooledCall | None:
         call = take(path)
@@ -364,7 +414,7 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
         assert go_on.wait(5)
         return call
 
-    monkeypatch.setattr(SpooledCall, "take", dawdle)
+    monkeypatch.setattr(SpooledCall, "lock", dawdle)
     delivering = asyncio.create_task(recovery.deliver_left(spool_dir, "http://localhost:1", KEY))
     assert await asyncio.to_thread(took.wait, 5)
     delivering.cancel()
