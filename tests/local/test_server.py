@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import textwrap
 import wave
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from pipecat_roark.local import LocalRoark, server
+from pipecat_roark.local import LocalRoark, contract, server
+from pipecat_roark.local.schema import text
 from pipecat_roark.local.store import folder_name
 
 if TYPE_CHECKING:
@@ -414,6 +418,49 @@ async def test_tells_of_each_event_once(tmp_path: Path) -> None:
         for body in (started(), started(), ended(), ended()):
             await Sender(http).event(body)
     assert heard == [("call-started", False), ("call-ended", True)]
+
+
+async def test_a_new_event_is_one_line_in_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the contract's table names is checked, stored and passed on as the others."""
+    monkeypatch.setitem(contract.EVENTS, "call-noted", contract.lifecycle_event({"note": text}))
+    noted = {**started(), "event": "call-noted", "note": "Private note"}
+    del noted["agentId"]
+    kinds: list[str] = []
+    async with (
+        LocalRoark(tmp_path, on_event=lambda kind, _: kinds.append(kind)) as roark,
+        httpx.AsyncClient(base_url=roark.url) as http,
+    ):
+        sender = Sender(http)
+        for body in (started(), noted, noted, ended()):
+            assert (await sender.event(body)).status_code == 200
+        call = await roark.wait_for_end(CALL)
+        assert call.complete
+        assert (call.started, call.ended) == (started(), ended())
+        assert call.events["call-noted"] == stored(call)["call-noted"] == noted
+        assert kinds == ["call-started", "call-noted", "call-ended"]
+        refused = await sender.event({**noted, "note": 5})
+        assert refused.json() == {"error": "call-noted: note: not a string"}
+
+
+async def test_the_example_of_the_docstring_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test that the documentation shows passes for a bot that says what it expects."""
+    example = (LocalRoark.__doc__ or "").partition("observer:\n")[2]
+
+    async def hold_a_call() -> SimpleNamespace:
+        """Deliver a call to the address in the environment."""
+        turn = {"role": "assistant", "content": "Welcome.", "timestamp": NOON, "endTimestamp": NOON}
+        async with httpx.AsyncClient(base_url=os.environ["ROARK_BASE_URL"]) as http:
+            await Sender(http).event(started())
+            await Sender(http).event(ended(agentSpokeFirst=True, transcript=[turn]))
+        return SimpleNamespace(pipecat_call_id=CALL)
+
+    names: dict[str, Any] = {"LocalRoark": LocalRoark, "hold_a_call": hold_a_call}
+    exec(textwrap.dedent(example), names)  # noqa: S102  # our own docstring
+    await names["test_bot_greets"](tmp_path, monkeypatch)
 
 
 async def test_what_was_said_stays_private(
