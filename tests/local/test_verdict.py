@@ -1,4 +1,4 @@
-"""What the local Roark finds right and wrong about a call's order and its end."""
+"""The order of a call's requests, and the verdict when it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDED = {
 
 
 def sequence_of(*sizes: int | None, started: bool = True) -> RequestSequence:
-    """Have a call's requests arrive; a chunk without size was asked for and never came."""
+    """Return the sequence of a call with chunks of these sizes; None stands for a missing one."""
     sequence = RequestSequence()
     if started:
         sequence.add_event("call-started", b"{}")
@@ -36,12 +36,12 @@ def sequence_of(*sizes: int | None, started: bool = True) -> RequestSequence:
 
 
 def sentences(ended: dict[str, Any], sequence: RequestSequence, *, right: bool) -> list[str]:
-    """Judge an ended call; returns what was found right, or wrong."""
-    return [said for is_right, said in judge(ended, sequence) if is_right is right]
+    """Judge an ended call, and return the sentences about what is right, or wrong."""
+    return [sentence for is_right, sentence in judge(ended, sequence) if is_right is right]
 
 
 def test_a_repetition_is_the_same_or_a_problem() -> None:
-    """An identical re-send is idempotent; another body under the same identity is reported."""
+    """Sending the same bytes again is no problem; sending others is one."""
     sequence = RequestSequence()
     assert sequence.add_event("call-started", b"1") == (True, ())
     assert sequence.add_event("call-started", b"1") == (False, ())
@@ -55,7 +55,7 @@ def test_a_repetition_is_the_same_or_a_problem() -> None:
 
 
 def test_nothing_new_comes_after_the_end() -> None:
-    """call-ended is the last thing that is said about a call."""
+    """After call-ended, everything but a repetition is a problem."""
     sequence = RequestSequence()
     sequence.add_chunk(0, b"12")
     sequence.add_event("call-ended", b"{}")
@@ -71,8 +71,8 @@ def test_nothing_new_comes_after_the_end() -> None:
     )
 
 
-def test_says_what_was_verified() -> None:
-    """What was checked and found right is said in figures."""
+def test_lists_what_was_verified() -> None:
+    """What is right is listed with its figures."""
     assert sentences(ENDED, sequence_of(16_000, 16_000, 16_000), right=True) == [
         "call-started came first",
         "3 chunks, none missing",
@@ -113,15 +113,15 @@ def test_says_what_was_verified() -> None:
         (ENDED, sequence_of(40_000, 6), ["chunk 1: ends within a frame of 2 channels"]),
     ],
 )
-def test_says_what_is_wrong_at_the_end(
+def test_lists_what_is_wrong_at_the_end(
     ended: dict[str, Any], sequence: RequestSequence, problems: list[str]
 ) -> None:
-    """What only the whole call can show is found when it ends."""
+    """Problems that only the whole call shows are found when it ends."""
     assert sentences(ended, sequence, right=False) == problems
 
 
 def test_claims_no_more_than_was_checked() -> None:
-    """Turns without a place, or with one outside, are not said to lie inside the recording."""
+    """The verdict says 'inside the recording' only if every turn has a place inside it."""
     first = ENDED["transcript"][0]
     unplaced = {**ENDED, "transcript": [first, {"role": "user"}]}
     assert "2 turns in order" in sentences(unplaced, sequence_of(48_000), right=True)
