@@ -316,6 +316,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.process
 def test_pure_modules_load_neither_pipecat_nor_httpx() -> None:
     """Whoever imports a pure module waits for nothing big, and needs no pipeline to test it."""
     pure = [name for name in _modules() if not _is_in(_short(name), *IMPURE, ".call", ".cli")]

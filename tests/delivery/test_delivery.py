@@ -323,6 +323,7 @@ async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
     assert len(client.tries) == 6
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("fault", "why"), [(hanging(), "no time was left"), (failing(BUSY), "Roark answered 503")]
 )
@@ -366,6 +367,7 @@ async def test_the_latest_failure_is_the_reason(warned: list[str]) -> None:
     assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_a_cancellation_may_be_swallowed(*, arrives: bool, warned: list[str]) -> None:
     """A try that is over in the very moment in which it is cancelled is the last one."""

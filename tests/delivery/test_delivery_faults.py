@@ -70,6 +70,7 @@ async def test_a_healthy_api_ends_at_once(tmp_path: Path) -> None:
         await assert_whole(roark, "call#1")
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
@@ -139,6 +140,7 @@ async def test_no_log_shows_anything_private(
         assert [line for line in [*said, *lines] if private in line] == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("state", ["ending", "opening", "waiting for its next try"])
 async def test_a_loop_that_closes_makes_no_noise(state: str, tmp_path: Path) -> None:
     """A process that leaves in the middle of the ending says what is lost, and nothing else."""

@@ -86,6 +86,7 @@ async def greet(call: Call) -> None:
     await call.end()
 
 
+@pytest.mark.live
 async def test_a_real_call_has_its_receipt(local: LocalRoark, log: list[str]) -> None:
     """Its bytes are those of the stored chunks, and one line at INFO says that it arrived."""
     roark = RoarkObserver(agent_id="front-desk")
@@ -104,6 +105,7 @@ async def test_a_real_call_has_its_receipt(local: LocalRoark, log: list[str]) ->
     assert line.startswith("INFO ")
 
 
+@pytest.mark.live
 async def test_the_ending_takes_no_longer_than_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:

@@ -144,6 +144,7 @@ async def test_only_what_is_missing_is_sent_again(tmp_path: Path, spool_dir: Pat
     assert recovered.receipt.events == Tally(captured=1, delivered=1)
 
 
+@pytest.mark.live
 async def test_audio_over_the_bound_is_read_back(tmp_path: Path, spool_dir: Path) -> None:
     """With a spool, memory that is full costs no audio."""
     async with LocalRoark(tmp_path / "calls", middlewares=[first(2, answer(503))]) as roark:
@@ -161,6 +162,7 @@ async def test_what_never_arrives_is_not_kept(tmp_path: Path, spool_dir: Path) -
     assert left_in(spool_dir) == []
 
 
+@pytest.mark.live
 async def test_an_api_that_is_still_away_loses_nothing(tmp_path: Path, spool_dir: Path) -> None:
     """What can't be delivered now stays, however often it is tried."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
@@ -379,6 +381,7 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
         await assert_whole(roark)
 
 
+@pytest.mark.live
 async def test_a_tail_without_room_is_said_once(
     local: LocalRoark,
     spool_dir: Path,
@@ -440,6 +443,7 @@ async def talk(call: Call) -> None:
     await call.end()
 
 
+@pytest.mark.live
 async def test_the_next_observer_delivers_what_is_left(
     tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +498,7 @@ async def test_a_call_of_another_process_holds_up_no_other(tmp_path: Path, spool
     other.release(done=True)
 
 
+@pytest.mark.live
 async def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, spool_dir: Path) -> None:
     """What is noted behind it can be read."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
@@ -524,6 +529,7 @@ async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path
         assert roark.calls["call#1"].chunks.keys() == set(range(5))
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("kept", ["tail", "chunk"])
 async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     """The draft tells of the recording as soon as there is one, and is not made for nothing.
@@ -566,6 +572,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     assert timedelta(seconds=1.2) < died - began < timedelta(seconds=2.5)
 
 
+@pytest.mark.live
 async def test_an_observer_lives_without_its_spool(
     local: LocalRoark, tmp_path: Path, log: list[str]
 ) -> None:
@@ -577,6 +584,7 @@ async def test_an_observer_lives_without_its_spool(
     assert len([line for line in log if "not kept in the spool any more: Not a dir" in line]) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("secs", [0.0, 1.0, 3.5])
 async def test_a_killed_process_loses_next_to_nothing(
     secs: float, tmp_path: Path, spool_dir: Path

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_roark.local import contract
@@ -429,7 +429,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     JSON, st.sampled_from([*ENDED, "transcript.0.role", "transcript.1.timestamp", "toolCalls.0"])
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
@@ -356,7 +356,6 @@ async def test_any_call_id_stays_in_its_folder(
     assert names(tmp_path) == ["calls"]
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
 def test_each_id_has_a_file_name_of_its_own(one: str, other: str) -> None:
     """File names are portable, never special, and different for different ids."""

@@ -100,6 +100,7 @@ async def test_a_port_in_use_is_an_error(roark: LocalRoark, tmp_path: Path) -> N
         await LocalRoark(tmp_path, port=port).start()
 
 
+@pytest.mark.live
 async def test_a_hanging_request_does_not_hold_the_stop(tmp_path: Path) -> None:
     """A request that is never answered is closed when the server stops."""
 

@@ -8,6 +8,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from pipecat.frames.frames import EndFrame, InputAudioRawFrame, TranscriptionFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
@@ -45,6 +46,7 @@ async def hold(spool_dir: Path) -> weakref.ref[RoarkObserver]:
     return weakref.ref(roark)
 
 
+@pytest.mark.live
 async def test_calls_in_a_row_leak_nothing(local: LocalRoark, tmp_path: Path) -> None:
     """No observer, no descriptor, no thread and no file (pipecat 1809, 3750)."""
     spool_dir = tmp_path / "spool"

@@ -126,6 +126,7 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     assert (recorder.in_pipeline, recorder.after_output) == (True, after_output)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where ours do."""
@@ -158,6 +159,7 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
     assert markers[0] == pytest.approx(markers[1], abs=100)
 
 
+@pytest.mark.live
 async def test_a_call_with_the_callers_own_may_be_spooled(
     local: LocalRoark, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ RATE = 8000
 SECOND = 1_000_000_000
 SPEAKERS: list[Speaker] = ["user", "bot"]
 
-fuzz = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+fuzz = settings(derandomize=True, database=None)
 pauses = st.one_of(
     st.just(0.0), st.floats(0, 0.05), st.floats(0, 0.5), st.sampled_from([0.02, 0.04, 3.0, 30.0])
 )
