@@ -14,14 +14,13 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loguru import logger
 
 from pipecat_roark.local import LocalRoark, contract, server
 from pipecat_roark.local.schema import text
 from pipecat_roark.local.store import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from pipecat_roark.local import StoredCall
@@ -48,7 +47,7 @@ def ended(call_id: str = CALL, **fields: object) -> dict[str, Any]:
     return {**event, **times, **fields}
 
 
-def recorded(call_id: str = CALL, **fields: object) -> dict[str, Any]:
+def ended_with_recording(call_id: str = CALL, **fields: object) -> dict[str, Any]:
     """Return a call-ended with a recording and a turn in it."""
     turn = {"role": "user", "content": "Private words", "timestamp": NOON, "endTimestamp": NOON}
     return (
@@ -104,16 +103,7 @@ async def sender(roark: LocalRoark) -> AsyncIterator[Sender]:
         yield Sender(http)
 
 
-@pytest.fixture
-def log() -> Iterator[list[str]]:
-    """Collect the lines that are logged."""
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{level} {message}")
-    yield lines
-    logger.remove(sink)
-
-
-def stored(call: StoredCall) -> Any:
+def call_json(call: StoredCall) -> Any:
     """Read a call's call.json."""
     return json.loads((call.folder / "call.json").read_text())
 
@@ -130,7 +120,7 @@ async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: 
     assert (call.started, call.ended, call.complete) == (started(), None, False)
     for index in (1, 0, 2):
         assert (await sender.chunk(index, PCM[index * 4 :])).status_code == 200
-    assert (await sender.event(recorded())).status_code == 200
+    assert (await sender.event(ended_with_recording())).status_code == 200
 
     assert await roark.wait_for_end(CALL) is call
     assert call.complete
@@ -147,10 +137,10 @@ async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: 
         "recording 0.30 s, 8000 Hz, 2 channels",
         "1 turn in order, every edge inside the recording",
     )
-    assert stored(call) == {
+    assert call_json(call) == {
         "pipecatCallId": CALL,
         "started": started(),
-        "ended": recorded(),
+        "ended": ended_with_recording(),
         "problems": [],
         "verified": list(call.verified),
     }
@@ -183,10 +173,8 @@ async def test_refuses_and_reports_a_malformed_event(
     call = roark.calls[CALL]
     assert call.problems == ("call-started: 'mood': unknown field",)
     assert call.started is None
-    assert stored(call)["problems"] == ["call-started: 'mood': unknown field"]
-    assert log == [
-        "WARNING Local Roark, call 'SmallWebRTC#0': call-started: 'mood': unknown field\n"
-    ]
+    assert call_json(call)["problems"] == ["call-started: 'mood': unknown field"]
+    assert log == ["WARNING Local Roark, call 'SmallWebRTC#0': call-started: 'mood': unknown field"]
     assert (await sender.event(started())).status_code == 200
     assert (await sender.event(ended())).status_code == 200
     assert not (await roark.wait_for_end(CALL)).complete
@@ -214,7 +202,7 @@ async def test_reports_what_belongs_to_no_call(
         "GET /v1/calls: Not Found",
         "GET /v1/integrations/pipecat: Method Not Allowed",
     )
-    assert log == [f"WARNING Local Roark: {problem}\n" for problem in roark.problems]
+    assert log == [f"WARNING Local Roark: {problem}" for problem in roark.problems]
     assert roark.calls == {}
 
 
@@ -290,7 +278,7 @@ async def test_an_identical_resend_changes_nothing(roark: LocalRoark, sender: Se
         await sender.event(body)
     for _ in range(2):
         assert (await sender.chunk(0)).status_code == 200
-    for body in (recorded(), recorded()):
+    for body in (ended_with_recording(), ended_with_recording()):
         assert (await sender.event(body)).status_code == 200
     assert (await roark.wait_for_end(CALL)).complete
 
@@ -304,12 +292,12 @@ async def test_a_different_resend_is_reported_and_the_first_kept(
         await sender.event(started(agentName="Other")),
         await sender.chunk(0),
         await sender.chunk(0, PCM[::-1]),
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
         await sender.event(ended()),
     ]
     assert {answer.status_code for answer in answers} == {200}
     call = await roark.wait_for_end(CALL)
-    assert (call.started, call.ended) == (started(), recorded())
+    assert (call.started, call.ended) == (started(), ended_with_recording())
     assert call.chunks[0].read_bytes() == PCM
     assert call.problems == (
         "call-started: came again with different bytes",
@@ -323,7 +311,7 @@ async def test_a_wrong_order_is_accepted_and_reported(roark: LocalRoark, sender:
     url = await sender.upload_url(2)
     await sender.chunk(0)
     answers = [
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
         await sender.event(started()),
         await sender.put(url, PCM[:400]),
     ]
@@ -335,7 +323,7 @@ async def test_a_wrong_order_is_accepted_and_reported(roark: LocalRoark, sender:
         "call-started: came after call-ended",
         "chunk 2: came after call-ended",
     )
-    assert stored(call)["problems"] == list(call.problems)
+    assert call_json(call)["problems"] == list(call.problems)
     assert call.chunks[2].read_bytes() == PCM[:400]
     assert call.recording is not None
     with wave.open(str(call.recording)) as wav:
@@ -352,7 +340,7 @@ async def test_any_call_id_stays_in_its_folder(
     answer = await sender.http.post(EVENTS, content=raw, headers=headers)
     assert answer.status_code == 200
     assert roark.calls[call_id].folder.parent == tmp_path / "calls"
-    assert stored(roark.calls[call_id])["pipecatCallId"] == call_id
+    assert call_json(roark.calls[call_id])["pipecatCallId"] == call_id
     assert names(tmp_path) == ["calls"]
 
 
@@ -393,7 +381,7 @@ async def test_calls_at_the_same_time_stay_apart(roark: LocalRoark, sender: Send
         await sender.event(started(call_id))
         chunks = (sender.chunk(i, PCM, call_id) for i in range(3))
         answers = await asyncio.gather(*chunks)
-        ends = (sender.event(recorded(call_id)) for _ in range(2))
+        ends = (sender.event(ended_with_recording(call_id)) for _ in range(2))
         answers += await asyncio.gather(*ends)
         assert {answer.status_code for answer in answers} == {200}
         return await roark.wait_for_end(call_id)
@@ -408,7 +396,7 @@ async def test_calls_the_listener_once_for_each_event(tmp_path: Path) -> None:
     called: list[tuple[str, bool]] = []
 
     def listen(event: str, call: StoredCall) -> None:
-        called.append((event, stored(call)["ended"] is not None))
+        called.append((event, call_json(call)["ended"] is not None))
 
     async with (
         LocalRoark(tmp_path, on_event=listen) as roark,
@@ -437,7 +425,7 @@ async def test_a_new_event_is_one_line_in_the_contract(
         call = await roark.wait_for_end(CALL)
         assert call.complete
         assert (call.started, call.ended) == (started(), ended())
-        assert call.events["call-noted"] == stored(call)["call-noted"] == noted
+        assert call.events["call-noted"] == call_json(call)["call-noted"] == noted
         assert kinds == ["call-started", "call-noted", "call-ended"]
         refused = await sender.event({**noted, "note": 5})
         assert refused.json() == {"error": "call-noted: note: not a string"}
@@ -469,10 +457,12 @@ async def test_what_was_said_stays_private(
     tool = {"kind": "tool_call", "toolCallId": "t", "name": "n", "timestamp": "Private"}
     answers = [
         await sender.event(started(agentPrompt="Private prompt")),
-        await sender.event(recorded(toolCalls=[{**tool, "arguments": "Private arguments"}])),
-        await sender.event(recorded(callEndedReason=["Private"])),
+        await sender.event(
+            ended_with_recording(toolCalls=[{**tool, "arguments": "Private arguments"}])
+        ),
+        await sender.event(ended_with_recording(callEndedReason=["Private"])),
         await sender.event(started(), authorization=KEY),
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
     ]
     assert [answer.status_code for answer in answers] == [200, 422, 422, 401, 200]
     call = await roark.wait_for_end(CALL)
