@@ -64,3 +64,15 @@ def test_a_block_without_an_error_passes(log: list[str]) -> None:
     with ErrorBoundary("call"):
         pass
     assert log == []
+
+
+@pytest.mark.usefixtures("_production")
+def test_an_error_names_what_was_read(log: list[str]) -> None:
+    """Errors at one place are logged once for each kind of thing that was read there."""
+    kept = ErrorBoundary("call")
+    for kind in ("EndFrame", "TextFrame", "EndFrame"):
+        with kept.reading(kind):
+            raise ValueError
+    assert [line.partition(" while ")[2] for line in log] == [
+        f"reading {kind}; the call goes on without it." for kind in ("EndFrame", "TextFrame")
+    ]

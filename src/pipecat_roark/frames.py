@@ -1,11 +1,25 @@
-"""What Pipecat's frames say about a call. One case a frame, one verb on the call state."""
+"""What Pipecat's frames say about a call: a table of types of frame, each with its reader.
+
+The table is at the end of `FrameReader`. To read a new type of frame, add a row to it and a reader
+that notes one event. A frame is seen at every hop between two processors, so a reader decides which
+sighting counts: the first one, or the one at which the output transport releases the frame.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+)
 
-from pipecat.frames import frames
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -15,7 +29,9 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
+    InputAudioRawFrame,
     InterruptionFrame,
+    OutputAudioRawFrame,
     SpeechControlParamsFrame,
     StartFrame,
     StopFrame,
@@ -31,205 +47,268 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 
-from pipecat_roark.conversation.playback import SpokenText
+from pipecat_roark import compat
+from pipecat_roark.conversation.text import SpokenText
+from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.plain import arguments_text, result_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat_roark.conversation.state import CallState
-    from pipecat_roark.recording.recorder import StereoRecorder
+    from pipecat_roark.recording.listener import UserTrack
 
-    _Tool = FunctionCallInProgressFrame | FunctionCallResultFrame | FunctionCallCancelFrame
+    _Reader: TypeAlias = Callable[["FrameReader", Any, "Sighting"], None]
 
-
+END_FRAMES = (EndFrame, CancelFrame, StopFrame)
+AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
+_REMEMBERED = 4096
+"""So many frames are remembered, far more than are on their way through a pipeline at a time."""
+_LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
+_P = ParamSpec("_P")
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-def _if_known(name: str) -> tuple[type[Frame], ...]:
-    """Return a type of frame that the oldest Pipecats don't have, or no type."""
-    return (getattr(frames, name),) if hasattr(frames, name) else ()
+class Sighting(NamedTuple):
+    """How a frame was seen.
 
-
-_ANNOUNCED = _if_known("AggregatedTextFrame")
-_MUTED = _if_known("UserMuteStartedFrame")
-_UNMUTED = _if_known("UserMuteStoppedFrame")
-_SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame, *_ANNOUNCED)
-_TOOLS = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
-SPEAKING = (
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
-    BotStartedSpeakingFrame,
-    BotStoppedSpeakingFrame,
-)
-RELEVANT_FRAMES = (
-    StartFrame,
-    EndFrame,
-    CancelFrame,
-    StopFrame,
-    InterruptionFrame,
-    TranscriptionFrame,
-    SpeechControlParamsFrame,
-    *_MUTED,
-    *_UNMUTED,
-    *_SPEECH,
-    *_TOOLS,
-    *SPEAKING,
-)
-"""Everything else passes an observer unread."""
-_REMEMBERED = 4096
-_LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
-_AFTER_WORDS = (" ", "\n", *",.;:!?)…'", "\N{RIGHT SINGLE QUOTATION MARK}")
-"""How a piece of text begins that goes on where the one before it ended."""
-
-
-class Translator:
-    """Reads frames into the state of a call, each once.
-
-    Args:
-        state: The state.
-        recorder: Knows where on the user's track a speaking frame stands that passes it now; None
-            if the recording tells nobody.
+    Attributes:
+        at: Pipeline time in nanoseconds.
+        played: Whether the output transport has released the frame, or there is none.
+        track: Gives places on the user's track, if the recorder saw the frame inline.
     """
 
-    def __init__(self, state: CallState, *, recorder: StereoRecorder | None) -> None:
-        self._state = state
-        self._recorder = recorder
-        self._start_secs = self._stop_secs = 0.0
+    at: int
+    played: bool
+    track: UserTrack | None
+
+
+class _Memory:
+    """Which frames were seen already; bounded, for a call may go on for hours."""
+
+    def __init__(self) -> None:
         self._known: dict[object, None] = {}
         self._released: dict[int, int] = {}
 
-    def read(self, frame: Frame, at: int, *, played: bool) -> None:
-        """Read a frame.
-
-        Args:
-            frame: The frame; what was read before is ignored.
-            at: Pipeline time at which it was seen, in nanoseconds.
-            played: Whether the output transport has released it, or there is none.
-        """
-        if isinstance(frame, SPEAKING):
-            if self._is_new(_identity(frame)):
-                self._read_speaking(frame, at)
-        elif isinstance(frame, _SPEECH):
-            self._read_speech(frame, at, played=played)
-        elif isinstance(frame, _TOOLS):
-            self._read_tool(frame, at)
-        elif isinstance(frame, TranscriptionFrame):
-            self._read_transcription(frame, at)
-        elif isinstance(frame, InterruptionFrame):
-            # What waits is dropped when the frame gets to the output, and not before.
-            if self._sighting(frame, at, played=played) == "released":
-                self._state.interrupted(at)
-        else:
-            self._read_setting(frame, at)
-
-    def _read_speaking(self, frame: Frame, at: int) -> None:
-        match frame:
-            case VADUserStartedSpeakingFrame():
-                # The detector's delay is on the frame from 0.0.102 on.
-                delay = getattr(frame, "start_secs", self._start_secs)
-                place = self._recorder.user_onset(delay) if self._recorder else None
-                edge = Edge(at - int(delay * SECOND), place)
-                self._state.user_started_speaking(at, edge)
-            case VADUserStoppedSpeakingFrame():
-                delay = getattr(frame, "stop_secs", self._stop_secs)
-                place = self._recorder.user_offset(delay) if self._recorder else None
-                edge = Edge(at - int(delay * SECOND), place)
-                self._state.user_stopped_speaking(at, edge)
-            case UserStartedSpeakingFrame():
-                self._state.user_turn_started(at)
-            case UserStoppedSpeakingFrame():
-                self._state.user_turn_stopped(at)
-            case BotStartedSpeakingFrame():
-                self._state.bot_started_speaking(at, frame.transport_destination)
-            case _:  # BotStoppedSpeakingFrame
-                self._state.bot_stopped_speaking(at, frame.transport_destination)
-
-    def _read_speech(self, frame: Frame, at: int, *, played: bool) -> None:
-        """Read the speech of the assistant, as it is made and as it is released."""
-        news = self._sighting(frame, at, played=played)
-        # Only what the output's default destination plays can be interrupted.
-        measured = frame.transport_destination is None
-        match frame, news:
-            case TTSTextFrame(), "released":
-                self._state.bot_said(at, frame.id, _words(frame))
-            case TTSTextFrame(), "made" if measured:
-                self._state.bot_generated(at, frame.id, _words(frame))
-            case TTSAudioRawFrame(), "released" if measured:
-                self._state.bot_played(at, frame.num_frames / frame.sample_rate)
-            case TTSAudioRawFrame(), "made" if measured:
-                self._state.bot_synthesized(at, frame.num_frames / frame.sample_rate)
-            case TTSStartedFrame(), "made" if measured:
-                self._state.bot_opened(at)
-            case TTSStoppedFrame(), "made" if measured:
-                self._state.bot_closed(at)
-            case TextFrame(), "made" if getattr(frame, "context_id", None) and not frame.skip_tts:
-                self._state.bot_announced(at, frame.text)
-
-    def _read_transcription(self, frame: TranscriptionFrame, at: int) -> None:
-        if self._is_new(_identity(frame)):
-            self._state.user_said(
-                at,
-                SpokenText(frame.text, bool(getattr(frame, "includes_inter_frame_spaces", False))),
-                user_id=str(frame.user_id) if frame.user_id else None,
-                language=_language(frame.language),
-            )
-
-    def _read_tool(self, frame: _Tool, at: int) -> None:
-        if isinstance(frame, FunctionCallResultFrame):
-            self._read_result(frame, at)
-        elif isinstance(frame, FunctionCallInProgressFrame):
-            arguments = arguments_text(frame.arguments)
-            self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
-        else:
-            self._state.tool_cancelled(at, frame.tool_call_id)
-
-    def _read_result(self, frame: FunctionCallResultFrame, at: int) -> None:
-        if not self._is_new(_identity(frame)):
-            return
-        content = result_text(frame.result)
-        linked = getattr(frame, "broadcast_sibling_id", None) is not None
-        if not (linked or self._is_new((frame.tool_call_id, hash(content)))):
-            return  # The other one of a broadcast whose frames don't name each other.
-        arguments = arguments_text(frame.arguments)
-        self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
-        # More results may follow one that isn't final (from 1.0.0 on).
-        final = getattr(frame.properties, "is_final", True)
-        self._state.tool_returned(at, frame.tool_call_id, content, final=final)
-
-    def _read_setting(self, frame: Frame, at: int) -> None:
-        if isinstance(frame, SpeechControlParamsFrame):
-            if frame.vad_params:
-                self._start_secs = frame.vad_params.start_secs
-                self._stop_secs = frame.vad_params.stop_secs
-        elif isinstance(frame, _MUTED):
-            self._state.user_muted(at)
-        elif isinstance(frame, _UNMUTED):
-            self._state.user_unmuted(at)
-
-    def _sighting(
-        self, frame: Frame, at: int, *, played: bool
-    ) -> Literal["made", "released"] | None:
-        """Return what this sight of a frame tells, or None if it was told before.
-
-        A frame is seen at every hop, and its release may be seen inline before the hops that led
-        there, as an observer lags.
-        """
-        key = _identity(frame)
-        if played and key not in self._released:
-            _remember(self._released, key, at)
-            return "released"
-        if not played and at < self._released.get(key, at + 1) and self._is_new(key):
-            return "made"
-        return None
-
-    def _is_new(self, key: object) -> bool:
+    def is_new(self, key: object) -> bool:
+        """Return whether nothing was seen under this key before."""
         if key in self._known:
             return False
         _remember(self._known, key, None)
         return True
+
+    def sighting(self, frame: Frame, seen: Sighting) -> Literal["made", "released"] | None:
+        """Return what this sighting shows, or None if an earlier one showed it.
+
+        A frame is seen at every hop, and its release may be seen inline before the hops that led
+        there, because an observer lags.
+        """
+        key = compat.identity(frame)
+        if seen.played and key not in self._released:
+            _remember(self._released, key, seen.at)
+            return "released"
+        before_release = seen.at < self._released.get(key, seen.at + 1)
+        if not seen.played and before_release and self.is_new(key):
+            return "made"
+        return None
+
+
+class FrameReader:
+    """Reads frames into the state of a call, each once.
+
+    Args:
+        state: The state.
+    """
+
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+        self._start_secs = self._stop_secs = 0.0
+        self._memory = _Memory()
+        self._readers: dict[type, _Reader | None] = {}
+
+    def read(self, frame: Frame, at: int, *, played: bool, track: UserTrack | None = None) -> None:
+        """Read a frame; one that was read before, and one without a row, are ignored.
+
+        Args:
+            frame: The frame.
+            at: Pipeline time at which it was seen, in nanoseconds.
+            played: Whether the output transport has released it, or there is none.
+            track: Gives places on the user's track, if the recorder sees the frame now.
+        """
+        kind = type(frame)
+        if kind not in self._readers:
+            self._readers[kind] = reader_of(kind)
+        reader = self._readers[kind]
+        if reader is not None:
+            reader(self, frame, Sighting(at, played, track))
+
+    # The user
+
+    def _user_started_speaking(self, frame: VADUserStartedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            delay = compat.detection_secs(frame, "start_secs", self._start_secs)
+            place = seen.track.user_onset(delay) if seen.track else None
+            edge = Edge(seen.at - int(delay * SECOND), place)
+            self._note(frame, seen.at, Conversation.user_started_speaking, edge)
+
+    def _user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            delay = compat.detection_secs(frame, "stop_secs", self._stop_secs)
+            place = seen.track.user_offset(delay) if seen.track else None
+            edge = Edge(seen.at - int(delay * SECOND), place)
+            self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
+
+    def _user_turn_started(self, frame: UserStartedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
+
+    def _user_turn_stopped(self, frame: UserStoppedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            self._note(frame, seen.at, Conversation.user_turn_stopped, seen.at)
+
+    def _user_muted(self, frame: Frame, seen: Sighting) -> None:
+        self._note(frame, seen.at, Conversation.user_muted)
+
+    def _user_unmuted(self, frame: Frame, seen: Sighting) -> None:
+        self._note(frame, seen.at, Conversation.user_unmuted)
+
+    def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
+            user_id = str(frame.user_id) if frame.user_id else None
+            language = _language(frame.language)
+            self._note(frame, seen.at, Conversation.user_said, words, seen.at, user_id, language)
+
+    def _detector_was_set(self, frame: SpeechControlParamsFrame, _: Sighting) -> None:
+        if frame.vad_params:
+            self._start_secs = frame.vad_params.start_secs
+            self._stop_secs = frame.vad_params.stop_secs
+
+    # The bot
+
+    def _bot_started_speaking(self, frame: BotStartedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            voice = frame.transport_destination
+            self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
+
+    def _bot_stopped_speaking(self, frame: BotStoppedSpeakingFrame, seen: Sighting) -> None:
+        if self._memory.is_new(compat.identity(frame)):
+            voice = frame.transport_destination
+            self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
+
+    def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
+        if self._was_made(frame, seen):
+            self._note(frame, seen.at, Conversation.tts_started)
+
+    def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
+        if self._was_made(frame, seen):
+            self._note(frame, seen.at, Conversation.tts_stopped)
+
+    def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
+        if frame.transport_destination is not None:
+            return
+        match self._memory.sighting(frame, seen):
+            case "released":
+                secs = frame.num_frames / frame.sample_rate
+                self._note(frame, seen.at, Conversation.audio_played, secs, seen.at)
+            case "made":
+                secs = frame.num_frames / frame.sample_rate
+                self._note(frame, seen.at, Conversation.audio_made, secs)
+
+    def _speech_text(self, frame: TTSTextFrame, seen: Sighting) -> None:
+        sighting = self._memory.sighting(frame, seen)
+        if sighting == "released":
+            words = _spoken_text(frame)
+            self._note(frame, seen.at, Conversation.text_played, frame.id, words, seen.at)
+        elif sighting == "made" and frame.transport_destination is None:
+            self._note(frame, seen.at, Conversation.text_made, frame.id, _spoken_text(frame))
+
+    def _announced_text(self, frame: TextFrame, seen: Sighting) -> None:
+        if self._was_made(frame, seen) and compat.will_be_spoken(frame):
+            self._note(frame, seen.at, Conversation.text_announced, _text(frame))
+
+    def _interrupted(self, frame: InterruptionFrame, seen: Sighting) -> None:
+        # What waits is dropped when the frame gets to the output, and not before.
+        if self._memory.sighting(frame, seen) == "released":
+            self._note(frame, seen.at, Conversation.interrupted, seen.at)
+
+    # Tools
+
+    def _tool_called(self, frame: FunctionCallInProgressFrame, seen: Sighting) -> None:
+        arguments = arguments_text(frame.arguments)
+        self._state.tool_called(seen.at, frame.tool_call_id, frame.function_name, arguments)
+
+    def _tool_returned(self, frame: FunctionCallResultFrame, seen: Sighting) -> None:
+        if not self._memory.is_new(compat.identity(frame)):
+            return
+        content = result_text(frame.result)
+        named = compat.names_sibling(frame)
+        if not (named or self._memory.is_new((frame.tool_call_id, hash(content)))):
+            return  # The other one of a broadcast whose frames don't name each other.
+        arguments = arguments_text(frame.arguments)
+        self._state.tool_called(seen.at, frame.tool_call_id, frame.function_name, arguments)
+        final = compat.is_final(frame.properties)
+        self._state.tool_returned(seen.at, frame.tool_call_id, content, final=final)
+
+    def _tool_cancelled(self, frame: FunctionCallCancelFrame, seen: Sighting) -> None:
+        self._state.tool_cancelled(seen.at, frame.tool_call_id)
+
+    def _was_made(self, frame: Frame, seen: Sighting) -> bool:
+        """Return whether a speech service made this just now, for what can be interrupted.
+
+        Pipecat interrupts nothing but the output's default destination.
+        """
+        made = self._memory.sighting(frame, seen) == "made"
+        return made and frame.transport_destination is None
+
+    def _note(
+        self,
+        frame: Frame,
+        at: int,
+        verb: Callable[Concatenate[Conversation, _P], None],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> None:
+        self._state.note(type(frame).__name__, at, verb, *args, **kwargs)
+
+    SPEAKING: ClassVar[dict[type[Frame], _Reader]] = {
+        VADUserStartedSpeakingFrame: _user_started_speaking,
+        VADUserStoppedSpeakingFrame: _user_stopped_speaking,
+        UserStartedSpeakingFrame: _user_turn_started,
+        UserStoppedSpeakingFrame: _user_turn_stopped,
+        BotStartedSpeakingFrame: _bot_started_speaking,
+        BotStoppedSpeakingFrame: _bot_stopped_speaking,
+    }
+    """The recorder sees these inline, where their place in the recording is known."""
+    READERS: ClassVar[dict[type[Frame], _Reader]] = {
+        **SPEAKING,
+        **dict.fromkeys(compat.USER_MUTE_STARTED, _user_muted),
+        **dict.fromkeys(compat.USER_MUTE_STOPPED, _user_unmuted),
+        TranscriptionFrame: _user_said,
+        SpeechControlParamsFrame: _detector_was_set,
+        TTSStartedFrame: _tts_started,
+        TTSStoppedFrame: _tts_stopped,
+        TTSAudioRawFrame: _audio,
+        TTSTextFrame: _speech_text,
+        **dict.fromkeys(compat.AGGREGATED_TEXT, _announced_text),
+        InterruptionFrame: _interrupted,
+        FunctionCallInProgressFrame: _tool_called,
+        FunctionCallResultFrame: _tool_returned,
+        FunctionCallCancelFrame: _tool_cancelled,
+    }
+
+
+SPEAKING_FRAMES = tuple(FrameReader.SPEAKING)
+RELEVANT_FRAMES = (*FrameReader.READERS, StartFrame, *END_FRAMES)
+"""Every other frame passes an observer unread."""
+
+
+def reader_of(kind: type[Frame]) -> _Reader | None:
+    """Return the reader of a type of frame: its own row, or that of its nearest base class."""
+    readers = FrameReader.READERS
+    return next((readers[base] for base in kind.__mro__ if base in readers), None)
 
 
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
@@ -238,17 +317,22 @@ def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
         del memory[next(iter(memory))]
 
 
-def _identity(frame: Frame) -> int:
-    """Return what the two frames of a broadcast share; they name each other from 0.0.103 on."""
-    sibling: int | None = getattr(frame, "broadcast_sibling_id", None)
-    return frame.id if sibling is None else min(frame.id, sibling)
+def _text(frame: TextFrame) -> str:
+    """Return a frame's text; a service may put anything there.
+
+    Raises:
+        TypeError: If it is no text.
+    """
+    text: object = frame.text
+    if not isinstance(text, str):
+        raise TypeError(f"the text is a {type(text).__name__}")
+    return text
 
 
-def _words(frame: TTSTextFrame) -> SpokenText:
-    # Before 0.0.93 no frame tells, but the pieces of a realtime model can be recognized.
-    guess = frame.text.startswith(_AFTER_WORDS)
-    spaced = bool(getattr(frame, "includes_inter_frame_spaces", guess))
-    return SpokenText(frame.text, spaced, sounds_at=frame.pts or None)
+def _spoken_text(frame: TTSTextFrame) -> SpokenText:
+    text = _text(frame)
+    spaced = compat.brings_spaces(frame, otherwise=compat.continues(text))
+    return SpokenText(text, spaced, sounds_at=frame.pts or None)
 
 
 def _language(value: object) -> str | None:

@@ -12,21 +12,29 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 RERAISE = False
-"""Whether errors are raised all the same: the library's own tests must see them."""
+"""Whether an error leaves its boundary all the same: the library's own tests must see it."""
 
 
 class ErrorBoundary:
-    """Swallows errors of a block, and says so once.
+    """Catches the errors of a block, and logs each place or each kind once.
 
-    The text of an error may hold what a caller said, so only its type and place are logged.
+    The text of an error may contain what a caller said, so only its type and place are logged.
 
     Args:
-        what: What goes without the frame that failed.
+        what: What continues without the block that failed, such as `call`.
+        kind: What the block reads, such as the name of a frame's type; it is logged.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, kind: str | None = None) -> None:
         self._what = what
-        self._told: set[str] = set()
+        self._kind = kind
+        self._logged: set[str] = set()
+
+    def reading(self, kind: str) -> ErrorBoundary:
+        """Return this boundary for a block that reads something of the given kind."""
+        boundary = ErrorBoundary(self._what, kind)
+        boundary._logged = self._logged
+        return boundary
 
     def __enter__(self) -> None:
         """Enter the block."""
@@ -37,12 +45,15 @@ class ErrorBoundary:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """Swallow an `Exception`; anything else, such as a cancellation, goes on."""
+        """Catch an `Exception`; anything else, such as a cancellation, leaves the block."""
         if not isinstance(error, Exception) or RERAISE:
             return False
         place = traceback.extract_tb(trace)[-1]
         where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-        if where not in self._told:
-            self._told.add(where)
+        key = where
+        if self._kind is not None:
+            key, where = self._kind, f"{where} while reading {self._kind}"
+        if key not in self._logged:
+            self._logged.add(key)
             logger.warning(f"Roark: {where}; the {self._what} goes on without it.")
         return True

@@ -21,7 +21,7 @@ class Turn:
         ended_at: Its offset, UTC; never before `started_at`.
         start_ms: The onset in the recording, in milliseconds; None without a recording.
         end_ms: The offset in the recording; None without a recording.
-        interrupted: Whether the other speaker cut this turn short.
+        interrupted: Whether the user cut this turn of the assistant short; False for a user's turn.
         unheard: SpokenText of the assistant that were generated for this turn but never played.
         user_id: The user's id, as the transport or the recognizer gave it.
         language: The language recognized (BCP-47).

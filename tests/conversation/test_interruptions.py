@@ -9,11 +9,8 @@ import pytest
 from support.events import (
     audio_made,
     audio_played,
-    bot_closes,
-    bot_opens,
-    bot_says,
-    bot_starts,
-    bot_stops,
+    bot_started_speaking,
+    bot_stopped_speaking,
     ended,
     interrupted,
     lines,
@@ -21,6 +18,9 @@ from support.events import (
     spoken,
     text_announced,
     text_made,
+    text_played,
+    tts_started,
+    tts_stopped,
 )
 
 if TYPE_CHECKING:
@@ -33,23 +33,23 @@ HELLO = "Hello there, how can I help you today?"
 def behind(at: float, *sentences: str, secs: float = 2.0) -> list[Event]:
     """Return that sentences were made, each behind its audio."""
     made = [[audio_made(at, secs), text_made(at, sentence)] for sentence in sentences]
-    return [bot_opens(at), *[event for pair in made for event in pair], bot_closes(at)]
+    return [tts_started(at), *[event for pair in made for event in pair], tts_stopped(at)]
 
 
 def ahead(at: float, *texts: str, secs: float = 2.0) -> list[Event]:
     """Return that texts were made, and after them their audio."""
     audio = [audio_made(at, secs) for _ in texts]
-    return [bot_opens(at), *[text_made(at, text) for text in texts], *audio, bot_closes(at)]
+    return [tts_started(at), *[text_made(at, text) for text in texts], *audio, tts_stopped(at)]
 
 
 def plays(start: float, *, until: float) -> list[Event]:
     """Return that the output played audio between two moments."""
-    return [bot_starts(start), audio_played(until, until - start)]
+    return [bot_started_speaking(start), audio_played(until, until - start)]
 
 
 def cut(at: float) -> list[Event]:
     """Return that the output was interrupted, and fell silent."""
-    return [interrupted(at), bot_stops(at)]
+    return [interrupted(at), bot_stopped_speaking(at)]
 
 
 INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
@@ -58,7 +58,13 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         ("Hello there, how", "can I help you today?"),
     ),
     "before its first word ends": (
-        [*behind(1, HELLO), *plays(1, until=1.2), *cut(1.2), bot_starts(3), bot_says(4, "Yes?")],
+        [
+            *behind(1, HELLO),
+            *plays(1, until=1.2),
+            *cut(1.2),
+            bot_started_speaking(3),
+            text_played(4, "Yes?"),
+        ],
         ("Yes?", ""),
     ),
     "at its end, before it is released (pipecat 4996)": (
@@ -69,7 +75,7 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         [
             *behind(1, "I am here.", HELLO, "Well?"),
             *plays(1, until=3),
-            bot_says(3, "I am here."),
+            text_played(3, "I am here."),
             audio_played(4, 1.0),
             *cut(4),
         ],
@@ -79,7 +85,7 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         [
             *behind(1, "I am here.", HELLO),
             *plays(1, until=2.7),
-            bot_says(3, "I am here."),
+            text_played(3, "I am here."),
             audio_played(4, 1.0),
             *cut(4),
         ],
@@ -90,7 +96,7 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
             *[
                 *behind(1, "I am here.", secs=0.5),
                 *plays(1, until=1.5),
-                bot_says(1.5, "I am here."),
+                text_played(1.5, "I am here."),
             ],
             *[audio_played(1.6, 0.1), *behind(2, HELLO), audio_played(3, 1.0), *cut(3)],
         ],
@@ -102,50 +108,59 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
     ),
     "in a sentence of which audio is still made": (
         [
-            *[bot_opens(1), audio_made(1, 1), text_made(1, "I am here."), text_announced(1, HELLO)],
-            *[audio_made(2, 0.5), *plays(1, until=2), bot_says(2, "I am here.")],
+            *[
+                tts_started(1),
+                audio_made(1, 1),
+                text_made(1, "I am here."),
+                text_announced(1, HELLO),
+            ],
+            *[audio_made(2, 0.5), *plays(1, until=2), text_played(2, "I am here.")],
             *[audio_played(2.4, 0.4), *cut(2.4)],
         ],
         ("I am here.", HELLO),
     ),
     "in text ahead of its audio (pipecat 5426)": (
         [
-            *[*ahead(1, HELLO, "Well?"), bot_says(1, HELLO), bot_says(1, "Well?")],
+            *[*ahead(1, HELLO, "Well?"), text_played(1, HELLO), text_played(1, "Well?")],
             *[*plays(1, until=3), *cut(3)],
         ],
         ("Hello there, how can", "I help you today? Well?"),
     ),
     "in text ahead of its audio, before any was played": (
         [
-            *[*plays(0, until=0.5), bot_stops(0.5)],
-            *[*ahead(1, HELLO), bot_says(1, HELLO), *plays(1, until=1.0), *cut(1)],
-            *[bot_starts(3), bot_says(4, "Yes?")],
+            *[*plays(0, until=0.5), bot_stopped_speaking(0.5)],
+            *[*ahead(1, HELLO), text_played(1, HELLO), *plays(1, until=1.0), *cut(1)],
+            *[bot_started_speaking(3), text_played(4, "Yes?")],
         ],
         ("Yes?", ""),
     ),
     "in text ahead of audio that is still made": (
         [
-            *[bot_opens(1), text_made(1, "I am here."), text_made(1, HELLO), audio_made(1, 3)],
-            *[bot_says(1, "I am here."), *plays(1, until=2), *cut(2)],
+            *[tts_started(1), text_made(1, "I am here."), text_made(1, HELLO), audio_made(1, 3)],
+            *[text_played(1, "I am here."), *plays(1, until=2), *cut(2)],
         ],
         ("I am here.", HELLO),
     ),
     "in text ahead of audio that nobody counts": (
-        [*ahead(1, "I am here."), bot_starts(1), bot_says(1, "I am here."), *cut(2)],
+        [*ahead(1, "I am here."), bot_started_speaking(1), text_played(1, "I am here."), *cut(2)],
         ("I am here.", ""),
     ),
     "in a text after one that made no sound": (
         [
-            *[bot_opens(1), text_made(1, "*"), bot_closes(1), *behind(1, HELLO)],
+            *[tts_started(1), text_made(1, "*"), tts_stopped(1), *behind(1, HELLO)],
             *[*plays(1, until=2), *cut(2)],
         ],
         ("* Hello there, how", "can I help you today?"),
     ),
     "among timed words": (
         [
-            bot_opens(1),
+            tts_started(1),
             *[text_made(1, f"w{n}", sounds_at=1 + n) for n in range(5)],
-            *[bot_starts(1), bot_says(1, "w0", sounds_at=1), bot_says(2, "w1", sounds_at=2)],
+            *[
+                bot_started_speaking(1),
+                text_played(1, "w0", sounds_at=1),
+                text_played(2, "w1", sounds_at=2),
+            ],
             *cut(3.1),
         ],
         ("w0 w1 w2", "w3 w4"),
@@ -163,7 +178,13 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         (f"{HELLO} Well?", ""),
     ),
     "while the assistant is silent, after audio that ended a little short": (
-        [*ahead(1, HELLO), bot_says(1, HELLO), *plays(1, until=2.96), bot_stops(3), interrupted(4)],
+        [
+            *ahead(1, HELLO),
+            text_played(1, HELLO),
+            *plays(1, until=2.96),
+            bot_stopped_speaking(3),
+            interrupted(4),
+        ],
         (HELLO, ""),
     ),
     "before the assistant begins": (
@@ -171,11 +192,22 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         (HELLO, ""),
     ),
     "of speech that goes on, as it may not be interrupted": (
-        [*behind(1, HELLO), *plays(1, until=2), interrupted(2), bot_says(3, HELLO), bot_stops(3)],
+        [
+            *behind(1, HELLO),
+            *plays(1, until=2),
+            interrupted(2),
+            text_played(3, HELLO),
+            bot_stopped_speaking(3),
+        ],
         (HELLO, ""),
     ),
     "of another destination": (
-        [bot_starts(1, "fr"), text_made(1, "I"), interrupted(2), bot_says(3, "Salut.")],
+        [
+            bot_started_speaking(1, "fr"),
+            text_made(1, "I"),
+            interrupted(2),
+            text_played(3, "Salut."),
+        ],
         ("Salut.", ""),
     ),
 }
@@ -201,7 +233,11 @@ def test_an_interruption_is_marked() -> None:
 def test_a_lost_stop_ends_with_the_interruption() -> None:
     """Speech after an interrupted turn is the next, though its stop was never announced."""
     assert lines(
-        bot_starts(1), bot_says(2, "Hi."), interrupted(3), bot_starts(4), bot_says(5, "Yes?")
+        bot_started_speaking(1),
+        text_played(2, "Hi."),
+        interrupted(3),
+        bot_started_speaking(4),
+        text_played(5, "Yes?"),
     ) == ["assistant: Hi.", "assistant: Yes?"]
 
 

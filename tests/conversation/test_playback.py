@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipecat_roark.conversation.playback import Fragment, Playback, SpokenText, heard, unheard
+from pipecat_roark.conversation.playback import Playback
+from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
 
 WAITING = 512
 
@@ -18,8 +19,8 @@ def test_text_that_is_never_released_is_forgotten() -> None:
     """Only so much text waits; the oldest can't be expected any more."""
     playback = Playback()
     for key in range(WAITING + 88):
-        playback.generated(key, timed(key))
-    dropped = playback.stop(0, keep=True)
+        playback.text_made(key, timed(key))
+    dropped = playback.cut(0, keep=True)
     assert [fragment.words.text for fragment in dropped] == [
         f"w{n}" for n in range(88, WAITING + 88)
     ]
@@ -29,9 +30,9 @@ def test_text_that_was_dropped_is_forgotten() -> None:
     """Text that was cut is played all the same only soon after, if ever."""
     playback = Playback()
     for key in range(WAITING + 1):
-        playback.generated(key, timed(key))
-        playback.stop(0, keep=True)
-    restored = [playback.released(key, timed(key)) is None for key in range(WAITING + 1)]
+        playback.text_made(key, timed(key))
+        playback.cut(0, keep=True)
+    restored = [playback.text_played(key, timed(key)) is None for key in range(WAITING + 1)]
     assert restored == [False, *[True] * WAITING]
 
 

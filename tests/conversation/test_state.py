@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipecat_roark import ToolResult
-from pipecat_roark.conversation.state import INBOX_LIMIT, CallState
-from pipecat_roark.frames import Translator
+from pipecat_roark.conversation.inbox import INBOX_LIMIT
+from pipecat_roark.conversation.state import CallState
+from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.frames import FrameReader
 from pipecat_roark.moments import Edge
 from support.events import (
     audio_played,
-    bot_says,
-    bot_starts,
-    bot_stops,
+    bot_onset,
+    bot_started_speaking,
+    bot_stopped_speaking,
     ended,
+    event,
     lines,
     ns,
     report_of,
     state_of,
-    user_says,
-    user_starts,
-    user_stops,
+    text_played,
+    user_said,
+    user_started_speaking,
+    user_stopped_speaking,
     wall,
 )
 from support.simulation import Simulation
@@ -37,9 +41,9 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Speaker
 
 EXCHANGE = [
-    *[bot_starts(1), bot_says(2, "Hi."), bot_stops(2)],
-    *[user_starts(3), user_stops(4), user_says(4.5, "Hello.")],
-    *[bot_starts(5), bot_says(6, "Yes?"), bot_stops(6)],
+    *[bot_started_speaking(1), text_played(2, "Hi."), bot_stopped_speaking(2)],
+    *[user_started_speaking(3), user_stopped_speaking(4), user_said(4.5, "Hello.")],
+    *[bot_started_speaking(5), text_played(6, "Yes?"), bot_stopped_speaking(6)],
 ]
 TURNS = ["assistant: Hi.", "user: Hello.", "assistant: Yes?"]
 
@@ -53,14 +57,16 @@ def test_events_are_sorted_by_their_time(seed: int) -> None:
 
 def test_the_inbox_is_bounded() -> None:
     """Events beyond the inbox are applied for good, and the rest as if they had been."""
-    events = [user_says(number * 10, f"w{number}") for number in range(2 * INBOX_LIMIT)]
+    events = [user_said(number * 10, f"w{number}") for number in range(2 * INBOX_LIMIT)]
     assert lines(*events) == [f"user: w{number}" for number in range(2 * INBOX_LIMIT)]
 
 
 def test_a_report_on_the_inbox_leaves_old_turns_alone() -> None:
     """The assistant's turn may lie far back, and a report still changes nothing of it."""
-    events = [user_says(number * 10, f"w{number}") for number in range(1, INBOX_LIMIT + 100)]
-    state = state_of(bot_starts(1), bot_says(2, "Hi."), *events, bot_says(9000, "Bye."))
+    events = [user_said(number * 10, f"w{number}") for number in range(1, INBOX_LIMIT + 100)]
+    state = state_of(
+        bot_started_speaking(1), text_played(2, "Hi."), *events, text_played(9000, "Bye.")
+    )
     reports = [state.report(ns(9999), wall=wall) for _ in range(2)]
     assert [report.turns[0].content for report in reports] == ["Hi. Bye."] * 2
 
@@ -70,9 +76,9 @@ def test_nothing_counts_after_the_end() -> None:
     state = state_of(*EXCHANGE, audio_played(5.5, 0.5), ended(7))
     state.tool_called(ns(5), "call-1", "weather", "{}")
     before = state.report(ns(20), wall=wall)
-    for event in (user_says(8, "Late."), bot_says(8, "Late."), ended(9)):
-        event(state)
-    state.bot_played(ns(5.6), 1.0)
+    for late in (user_said(8, "Late."), text_played(8, "Late."), ended(9)):
+        late(state)
+    audio_played(5.6, 1.0)(state)
     state.tool_called(ns(8), "call-2", "weather", "{}")
     state.tool_returned(ns(8), "call-1", "late", final=True)
     state.tool_cancelled(ns(8), "call-1")
@@ -95,10 +101,18 @@ def test_the_start_counts_once() -> None:
     ("events", "first"),
     [
         ([], None),
-        ([user_starts(1)], None),
-        ([bot_starts(1)], None),
-        ([user_says(1, "Hello."), *[bot_starts(2), bot_says(3, "Hi.")]], False),
-        ([bot_starts(1), bot_says(2, "Hi."), bot_stops(2), user_says(3, "Hello.")], True),
+        ([user_started_speaking(1)], None),
+        ([bot_started_speaking(1)], None),
+        ([user_said(1, "Hello."), *[bot_started_speaking(2), text_played(3, "Hi.")]], False),
+        (
+            [
+                bot_started_speaking(1),
+                text_played(2, "Hi."),
+                bot_stopped_speaking(2),
+                user_said(3, "Hello."),
+            ],
+            True,
+        ),
     ],
 )
 def test_who_spoke_first(events: list[Callable[[CallState], None]], first: bool | None) -> None:  # noqa: FBT001
@@ -108,8 +122,8 @@ def test_who_spoke_first(events: list[Callable[[CallState], None]], first: bool 
 
 def test_an_assistant_that_was_only_heard_spoke_first() -> None:
     """Audible speech without a word tells who spoke first where there are no turns."""
-    state = state_of(bot_starts(1))
-    state.bot_audible_from(ns(1), Edge(ns(1)))
+    state = state_of(bot_started_speaking(1))
+    bot_onset(1, Edge(ns(1)))(state)
     assert state.report(ns(9), wall=wall).agent_spoke_first is True
 
 
@@ -212,15 +226,15 @@ def place(speaker: Speaker, index: int, end: bool) -> int:  # noqa: FBT001
 def test_a_recording_places_the_edges() -> None:
     """Where a sample is known, its place counts, and time and offset tell the same."""
     state = CallState("call-1")
-    state.bot_started_speaking(ns(1.9))
-    bot_says(3, "Hi.")(state)
-    bot_stops(3)(state)
-    state.user_started_speaking(ns(4), Edge(ns(4), 500))
-    state.user_stopped_speaking(ns(5), Edge(ns(5), 1000))
-    user_says(5, "Hello.")(state)
-    state.user_started_speaking(ns(6), Edge(ns(6), 1000))
-    state.user_stopped_speaking(ns(7), Edge(ns(7), 1200))
-    user_says(7, "You.")(state)
+    bot_started_speaking(1.9)(state)
+    text_played(3, "Hi.")(state)
+    bot_stopped_speaking(3)(state)
+    event(4, Conversation.user_started_speaking, Edge(ns(4), 500))(state)
+    event(5, Conversation.user_stopped_speaking, Edge(ns(5), 1000))(state)
+    user_said(5, "Hello.")(state)
+    event(6, Conversation.user_started_speaking, Edge(ns(6), 1000))(state)
+    event(7, Conversation.user_stopped_speaking, Edge(ns(7), 1200))(state)
+    user_said(7, "You.")(state)
     state.tool_called(ns(1.5), "a", "weather", "{}")
     state.tool_returned(ns(2.5), "a", "7", final=True)
     report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
@@ -237,7 +251,7 @@ def test_a_recording_places_the_edges() -> None:
 
 def test_a_recording_without_places_goes_by_the_clock() -> None:
     """A recorder that tells nobody where it laid a sample leaves the clock's time."""
-    state = state_of(user_starts(4), user_stops(5), user_says(5, "Hello."))
+    state = state_of(user_started_speaking(4), user_stopped_speaking(5), user_said(5, "Hello."))
     (turn,) = state.report(ns(9), wall=wall, origin=ns(ORIGIN)).turns
     assert (turn.start_ms, turn.end_ms) == (2000, 3000)
 
@@ -245,12 +259,12 @@ def test_a_recording_without_places_goes_by_the_clock() -> None:
 def test_turns_are_sorted_by_their_places() -> None:
     """Turns stand in the order in which they are heard in the recording."""
     state = CallState("call-1")
-    state.user_started_speaking(ns(3), Edge(ns(3), 900))
-    state.user_stopped_speaking(ns(4), Edge(ns(4), 950))
-    user_says(4, "Hello.")(state)
-    state.bot_started_speaking(ns(3.5))
-    state.bot_audible_from(ns(3.5), Edge(ns(3.5), 800))
-    bot_says(5, "Hi.")(state)
+    event(3, Conversation.user_started_speaking, Edge(ns(3), 900))(state)
+    event(4, Conversation.user_stopped_speaking, Edge(ns(4), 950))(state)
+    user_said(4, "Hello.")(state)
+    bot_started_speaking(3.5)(state)
+    bot_onset(3.5, Edge(ns(3.5), 800))(state)
+    text_played(5, "Hi.")(state)
     report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
     assert [turn.role for turn in report.turns] == ["assistant", "user"]
     assert report.agent_spoke_first is True
@@ -258,8 +272,8 @@ def test_turns_are_sorted_by_their_places() -> None:
 
 def test_words_before_their_answer_stay_there() -> None:
     """Words that no speech announced precede their answer, wherever that turns out to lie."""
-    state = state_of(bot_starts(3), user_says(3.2, "Hello."), bot_says(4, "Hi."))
-    state.bot_audible_from(ns(3.1), Edge(ns(3.1), 700))
+    state = state_of(bot_started_speaking(3), user_said(3.2, "Hello."), text_played(4, "Hi."))
+    bot_onset(3.1, Edge(ns(3.1), 700))(state)
     report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
     assert [(turn.role, turn.start_ms, turn.end_ms) for turn in report.turns] == [
         ("user", 700, 700),
@@ -271,22 +285,22 @@ def test_words_before_their_answer_stay_there() -> None:
 # Cost
 
 
-def exchange(state: CallState, translator: Translator, now: float, number: int) -> float:
+def exchange(state: CallState, reader: FrameReader, now: float, number: int) -> float:
     """Hold one exchange of a long call, word by word; every eighth answer is interrupted."""
     call = Simulation(shape="timed", now=now)
     call.user_speaks([3, 2], delay=0.3)
     call.bot_speaks([(12, 4.0), (8, 3.0)], cut=5.0 if number % 8 == 0 else None)
     for sight in sorted(call.sights, key=lambda sight: sight.arrives):
-        translator.read(sight.frame, ns(sight.at), played=sight.played)
+        reader.read(sight.frame, ns(sight.at), played=sight.played)
     state.tool_called(ns(now), f"call-{number}", "weather", "{}")
     return call.now
 
 
-def held(state: CallState, translator: Translator, since: float, until: float) -> int:
+def held(state: CallState, reader: FrameReader, since: float, until: float) -> int:
     """Hold a call between two moments, and return its number of turns."""
     number = 0
     while since < until:
-        since = exchange(state, translator, since, number)
+        since = exchange(state, reader, since, number)
         number += 1
     return 2 * number
 
@@ -294,11 +308,11 @@ def held(state: CallState, translator: Translator, since: float, until: float) -
 def test_a_long_call_costs_no_more_than_its_turns() -> None:
     """Two hours, word by word, leave the text of the turns behind and little else."""
     state = CallState("call-1")
-    translator = Translator(state, recorder=None)
+    reader = FrameReader(state)
     tracemalloc.start()
-    held(state, translator, 1.0, 1200.0)
+    held(state, reader, 1.0, 1200.0)
     before, _ = tracemalloc.get_traced_memory()
-    turns = held(state, translator, 1201.0, 7200.0)
+    turns = held(state, reader, 1201.0, 7200.0)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert turns > 800
@@ -309,7 +323,9 @@ def test_a_long_call_costs_no_more_than_its_turns() -> None:
 def test_noise_leaves_nothing_behind() -> None:
     """Sounds of the user that nobody transcribed are forgotten."""
     state = CallState("call-1")
-    noises = [(user_starts(at), user_stops(at + 1)) for at in range(0, 60000, 10)]
+    noises = [
+        (user_started_speaking(at), user_stopped_speaking(at + 1)) for at in range(0, 60000, 10)
+    ]
     tracemalloc.start()
     for number, (start, stop) in enumerate(noises):
         start(state)
@@ -324,7 +340,7 @@ def test_noise_leaves_nothing_behind() -> None:
 def test_a_report_is_cheap() -> None:
     """Asking after two hours takes less than a tenth of a second."""
     state = CallState("call-1")
-    held(state, Translator(state, recorder=None), 1.0, 7200.0)
+    held(state, FrameReader(state), 1.0, 7200.0)
     fastest = min(timed(lambda: state.report(ns(7200), wall=wall)) for _ in range(5))
     assert fastest < 0.1
 

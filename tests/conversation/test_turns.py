@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.events import (
-    bot_closes,
-    bot_opens,
-    bot_says,
-    bot_starts,
-    bot_stops,
-    floor_given,
-    floor_taken,
+    bot_started_speaking,
+    bot_stopped_speaking,
     heard,
     interrupted,
     lines,
-    muted,
     report_of,
     spoken,
     text_made,
-    unmuted,
-    user_says,
-    user_starts,
-    user_stops,
+    text_played,
+    tts_started,
+    tts_stopped,
+    user_muted,
+    user_said,
+    user_started_speaking,
+    user_stopped_speaking,
+    user_turn_started,
+    user_turn_stopped,
+    user_unmuted,
 )
 
 if TYPE_CHECKING:
@@ -34,40 +34,40 @@ if TYPE_CHECKING:
 USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     "every frame": (heard(1, "Hello."), ["user: Hello."]),
     "turn frames alone (pipecat 3862)": (
-        [floor_given(1), user_says(1.5, "Hello."), floor_taken(2)],
+        [user_turn_started(1), user_said(1.5, "Hello."), user_turn_stopped(2)],
         ["user: Hello."],
     ),
     "a detector's frames alone": (
-        [user_starts(1), user_stops(2), user_says(2.5, "Hello.")],
+        [user_started_speaking(1), user_stopped_speaking(2), user_said(2.5, "Hello.")],
         ["user: Hello."],
     ),
-    "words alone (pipecat 5311)": ([user_says(1, "Hello.")], ["user: Hello."]),
+    "words alone (pipecat 5311)": ([user_said(1, "Hello.")], ["user: Hello."]),
     "segments of one turn": (
         [
-            user_starts(1),
-            floor_given(1),
-            user_says(2, "I would like"),
-            user_stops(2),
-            user_starts(2.5),
-            user_says(3, " a table. "),
-            user_stops(3),
-            floor_taken(3.5),
-            user_says(3.6, "Please."),
+            user_started_speaking(1),
+            user_turn_started(1),
+            user_said(2, "I would like"),
+            user_stopped_speaking(2),
+            user_started_speaking(2.5),
+            user_said(3, " a table. "),
+            user_stopped_speaking(3),
+            user_turn_stopped(3.5),
+            user_said(3.6, "Please."),
         ],
         ["user: I would like a table. Please."],
     ),
     "segments that bring their spaces": (
         [
-            floor_given(1),
-            user_says(1.1, "I would ", spaced=True),
-            user_says(1.2, "like", spaced=True),
-            user_says(1.3, " that.", spaced=True),
-            floor_taken(2),
+            user_turn_started(1),
+            user_said(1.1, "I would ", spaced=True),
+            user_said(1.2, "like", spaced=True),
+            user_said(1.3, " that.", spaced=True),
+            user_turn_stopped(2),
         ],
         ["user: I would like that."],
     ),
     "segments of an unannounced user": (
-        [user_says(1, "I would"), user_says(2, "like that."), *spoken(3, "Sure.")],
+        [user_said(1, "I would"), user_said(2, "like that."), *spoken(3, "Sure.")],
         ["user: I would like that.", "assistant: Sure."],
     ),
     "words after the user stopped (pipecat 859)": (
@@ -79,11 +79,16 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: Hello.", "assistant: Hi."],
     ),
     "a last segment after the assistant began (pipecat 5056)": (
-        [*heard(1, "Hello."), *spoken(3, "Hi."), user_says(3.2, "It is me.")],
+        [*heard(1, "Hello."), *spoken(3, "Hi."), user_said(3.2, "It is me.")],
         ["user: Hello. It is me.", "assistant: Hi."],
     ),
     "a last segment after the next turn began": (
-        [*heard(1, "Hello."), user_starts(2.5), user_says(2.8, "It is me."), user_stops(3)],
+        [
+            *heard(1, "Hello."),
+            user_started_speaking(2.5),
+            user_said(2.8, "It is me."),
+            user_stopped_speaking(3),
+        ],
         ["user: Hello. It is me."],
     ),
     "words after the next turn began": (
@@ -95,7 +100,7 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: Hello.", "user: You."],
     ),
     "words long after the turn, which has its own": (
-        [*heard(1, "Hello."), user_says(8, "Anyone?")],
+        [*heard(1, "Hello."), user_said(8, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
     "turns without an answer between": (
@@ -104,45 +109,65 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "utterances without turn frames": (
         [
-            *[user_starts(1), user_stops(2), user_says(2.1, "Hello.")],
-            *[user_starts(2.5), user_stops(3), user_says(3.1, "Anyone?")],
+            *[user_started_speaking(1), user_stopped_speaking(2), user_said(2.1, "Hello.")],
+            *[user_started_speaking(2.5), user_stopped_speaking(3), user_said(3.1, "Anyone?")],
         ],
         ["user: Hello.", "user: Anyone?"],
     ),
     "a detector that flaps": (
-        [user_starts(1), user_stops(2), user_starts(2.5), user_stops(3), user_says(3.1, "Hello.")],
+        [
+            user_started_speaking(1),
+            user_stopped_speaking(2),
+            user_started_speaking(2.5),
+            user_stopped_speaking(3),
+            user_said(3.1, "Hello."),
+        ],
         ["user: Hello."],
     ),
     "speech before the pipeline gives the floor": (
         [
             *heard(1, "Hello."),
-            *[user_starts(10), user_stops(10.5), user_says(10.6, "I mean")],
-            *[user_starts(11), floor_given(11.1), user_stops(12), user_says(12, "the other one.")],
-            floor_taken(12.1),
+            *[user_started_speaking(10), user_stopped_speaking(10.5), user_said(10.6, "I mean")],
+            *[
+                user_started_speaking(11),
+                user_turn_started(11.1),
+                user_stopped_speaking(12),
+                user_said(12, "the other one."),
+            ],
+            user_turn_stopped(12.1),
         ],
         ["user: Hello.", "user: I mean the other one."],
     ),
     "words that make the pipeline give the floor": (
         [
-            *[floor_given(1), user_says(1.5, "Hello."), floor_taken(2)],
+            *[user_turn_started(1), user_said(1.5, "Hello."), user_turn_stopped(2)],
             *spoken(2.5, "Hi."),
-            *[user_says(4.5, "A table.", user="bo", lang="de"), floor_given(4.55), floor_taken(5)],
+            *[
+                user_said(4.5, "A table.", user="bo", lang="de"),
+                user_turn_started(4.55),
+                user_turn_stopped(5),
+            ],
         ],
         ["user: Hello.", "assistant: Hi.", "user: A table."],
     ),
     "words into the greeting that make the pipeline give the floor": (
         [
-            *[bot_starts(1), bot_says(2, "Hi."), user_says(3, "Wait."), floor_given(3.05)],
-            *[interrupted(3.06), bot_stops(3.06), floor_taken(3.5)],
+            *[
+                bot_started_speaking(1),
+                text_played(2, "Hi."),
+                user_said(3, "Wait."),
+                user_turn_started(3.05),
+            ],
+            *[interrupted(3.06), bot_stopped_speaking(3.06), user_turn_stopped(3.5)],
         ],
         ["assistant: Hi.", "user: Wait."],
     ),
     "words of which the assistant had none yet": (
-        [*heard(1, "Hello.", words_at=2.2), floor_given(2.4), floor_taken(3)],
+        [*heard(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
         ["user: Hello."],
     ),
     "words without their speech": (
-        [*spoken(1, "Hi."), *heard(3, "Hello."), *spoken(5, "Yes?"), user_says(20, "A table.")],
+        [*spoken(1, "Hi."), *heard(3, "Hello."), *spoken(5, "Yes?"), user_said(20, "A table.")],
         ["assistant: Hi.", "user: Hello.", "assistant: Yes?", "user: A table."],
     ),
     "speech before any words of it, and long after": (
@@ -150,11 +175,21 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: Hello."],
     ),
     "words that come very late, after an answer": (
-        [user_starts(1), user_stops(2), *spoken(9, "Hi."), user_says(9.5, "Hello.")],
+        [
+            user_started_speaking(1),
+            user_stopped_speaking(2),
+            *spoken(9, "Hi."),
+            user_said(9.5, "Hello."),
+        ],
         ["user: Hello.", "assistant: Hi."],
     ),
     "a turn that is taken but was never given": (
-        [user_starts(1), user_stops(2), floor_taken(2), user_says(2, "Hello.")],
+        [
+            user_started_speaking(1),
+            user_stopped_speaking(2),
+            user_turn_stopped(2),
+            user_said(2, "Hello."),
+        ],
         ["user: Hello."],
     ),
 }
@@ -176,27 +211,52 @@ def test_words_that_open_a_turn_bring_who_spoke_them() -> None:
 
 REALTIME: dict[str, tuple[list[Event], list[str]]] = {
     "the user spoke first": (
-        [bot_starts(2), user_says(2.5, "Hello."), bot_says(3, "Hi."), bot_stops(3)],
+        [
+            bot_started_speaking(2),
+            user_said(2.5, "Hello."),
+            text_played(3, "Hi."),
+            bot_stopped_speaking(3),
+        ],
         ["user: Hello.", "assistant: Hi."],
     ),
     "the assistant greeted": (
-        [*spoken(1, "Hi."), bot_starts(4), user_says(4.5, "Hello."), bot_says(5, "Yes?")],
+        [
+            *spoken(1, "Hi."),
+            bot_started_speaking(4),
+            user_said(4.5, "Hello."),
+            text_played(5, "Yes?"),
+        ],
         ["assistant: Hi.", "user: Hello.", "assistant: Yes?"],
     ),
     "the words come in parts": (
-        [bot_starts(2), user_says(2.5, "Hel"), user_says(2.6, "lo."), bot_says(3, "Hi.")],
+        [
+            bot_started_speaking(2),
+            user_said(2.5, "Hel"),
+            user_said(2.6, "lo."),
+            text_played(3, "Hi."),
+        ],
         ["user: Hel lo.", "assistant: Hi."],
     ),
     "the user spoke into the answer": (
-        [user_says(1, "Hello."), bot_starts(2), bot_says(3, "Hi."), user_says(4, "Wait.")],
+        [
+            user_said(1, "Hello."),
+            bot_started_speaking(2),
+            text_played(3, "Hi."),
+            user_said(4, "Wait."),
+        ],
         ["user: Hello.", "assistant: Hi.", "user: Wait."],
     ),
     "the user interrupted the greeting": (
-        [bot_starts(1), bot_says(2, "Hi."), interrupted(2.5), user_says(2.6, "Wait.")],
+        [bot_started_speaking(1), text_played(2, "Hi."), interrupted(2.5), user_said(2.6, "Wait.")],
         ["assistant: Hi.", "user: Wait."],
     ),
     "the assistant has spoken for long": (
-        [bot_starts(1), bot_says(2, "Hi."), user_says(9, "Wait."), bot_says(9.5, "Yes?")],
+        [
+            bot_started_speaking(1),
+            text_played(2, "Hi."),
+            user_said(9, "Wait."),
+            text_played(9.5, "Yes?"),
+        ],
         ["assistant: Hi. Yes?", "user: Wait."],
     ),
 }
@@ -211,24 +271,36 @@ def test_words_that_no_speech_announced(case: str) -> None:
 
 MUTE: dict[str, tuple[list[Event], list[str]]] = {
     "speech of a muted user (pipecat 3458)": (
-        [muted(0), *heard(1, "Echo."), unmuted(3), *heard(4, "Hello.")],
+        [user_muted(0), *heard(1, "Echo."), user_unmuted(3), *heard(4, "Hello.")],
         ["user: Hello."],
     ),
     "empty words (pipecat 5005)": ([*heard(1, " "), *heard(3, "")], []),
     "words of speech before the mute (pipecat 3361)": (
-        [user_starts(1), user_stops(2), muted(2), user_says(2.5, "Hello."), unmuted(4)],
+        [
+            user_started_speaking(1),
+            user_stopped_speaking(2),
+            user_muted(2),
+            user_said(2.5, "Hello."),
+            user_unmuted(4),
+        ],
         ["user: Hello."],
     ),
     "words long after speech before the mute": (
-        [user_starts(1), user_stops(2), muted(2), user_says(9, "Echo.")],
+        [user_started_speaking(1), user_stopped_speaking(2), user_muted(2), user_said(9, "Echo.")],
         [],
     ),
     "a mute in the middle of speech": (
-        [user_starts(1), floor_given(1), muted(1.5), user_stops(2), user_says(3, "Hello.")],
+        [
+            user_started_speaking(1),
+            user_turn_started(1),
+            user_muted(1.5),
+            user_stopped_speaking(2),
+            user_said(3, "Hello."),
+        ],
         ["user: Hello."],
     ),
     "a noise, and silence": (
-        [user_starts(1), user_stops(1.2), *spoken(2, "Hi.")],
+        [user_started_speaking(1), user_stopped_speaking(1.2), *spoken(2, "Hi.")],
         ["assistant: Hi."],
     ),
 }
@@ -248,11 +320,21 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["assistant: Hi. How are you? Well?"],
     ),
     "silence that the output takes for speech (pipecat 2704)": (
-        [*spoken(1, "Hi."), bot_starts(3.5), bot_stops(3.6), *heard(5, "Hello.")],
+        [
+            *spoken(1, "Hi."),
+            bot_started_speaking(3.5),
+            bot_stopped_speaking(3.6),
+            *heard(5, "Hello."),
+        ],
         ["assistant: Hi.", "user: Hello."],
     ),
     "a start without a stop": (
-        [bot_starts(1), bot_says(2, "Hi."), bot_starts(2.5), bot_says(3, "Yes?")],
+        [
+            bot_started_speaking(1),
+            text_played(2, "Hi."),
+            bot_started_speaking(2.5),
+            text_played(3, "Yes?"),
+        ],
         ["assistant: Hi. Yes?"],
     ),
     "a long pause": (
@@ -268,59 +350,84 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["assistant: Hi.", "user: Yes.", "assistant: Great."],
     ),
     "words before the announcement": (
-        [bot_says(1, "Hi."), bot_starts(1.1), bot_says(2, "Yes?"), bot_stops(2)],
+        [
+            text_played(1, "Hi."),
+            bot_started_speaking(1.1),
+            text_played(2, "Yes?"),
+            bot_stopped_speaking(2),
+        ],
         ["assistant: Hi. Yes?"],
     ),
     "words long before the announcement": (
-        [*spoken(1, "Hi."), *heard(3, "Hello."), bot_says(5, "Yes?"), bot_starts(8), bot_stops(9)],
+        [
+            *spoken(1, "Hi."),
+            *heard(3, "Hello."),
+            text_played(5, "Yes?"),
+            bot_started_speaking(8),
+            bot_stopped_speaking(9),
+        ],
         ["assistant: Hi.", "user: Hello.", "assistant: Yes?"],
     ),
     "no announcement at all": (
-        [bot_says(1, "Hi."), bot_says(9, "Yes?"), *heard(10, "Hello."), bot_says(12, "Well?")],
+        [
+            text_played(1, "Hi."),
+            text_played(9, "Yes?"),
+            *heard(10, "Hello."),
+            text_played(12, "Well?"),
+        ],
         ["assistant: Hi. Yes?", "user: Hello.", "assistant: Well?"],
     ),
     "empty text": ([*spoken(1, " "), *spoken(2, "Hi.")], ["assistant: Hi."]),
     "fragments that bring their spaces": (
         [
-            bot_starts(1),
-            bot_says(1.1, "Hel", spaced=True),
-            bot_says(1.2, "lo", spaced=True),
-            bot_says(1.3, " there.", spaced=True),
+            bot_started_speaking(1),
+            text_played(1.1, "Hel", spaced=True),
+            text_played(1.2, "lo", spaced=True),
+            text_played(1.3, " there.", spaced=True),
         ],
         ["assistant: Hello there."],
     ),
     "fragments of two utterances that bring their spaces": (
         [
-            *[bot_opens(1), text_made(1, "Hello.", spaced=True), bot_closes(1)],
-            *[bot_opens(1), text_made(1, "Who is", spaced=True), bot_closes(1)],
-            *[bot_starts(1), bot_says(2, "Hello.", spaced=True)],
-            bot_says(3, "Who is", spaced=True),
+            *[tts_started(1), text_made(1, "Hello.", spaced=True), tts_stopped(1)],
+            *[tts_started(1), text_made(1, "Who is", spaced=True), tts_stopped(1)],
+            *[bot_started_speaking(1), text_played(2, "Hello.", spaced=True)],
+            text_played(3, "Who is", spaced=True),
         ],
         ["assistant: Hello. Who is"],
     ),
     "words released in the wrong order (pipecat 1355, 1361)": (
         [
-            bot_starts(1),
+            bot_started_speaking(1),
             *[text_made(1, word, sounds_at=2) for word in ("One", "moment,")],
             *[text_made(1, word, sounds_at=1.5) for word in ("please.",)],
-            bot_says(1.5, "please.", sounds_at=1.5),
-            *[bot_says(2, word, sounds_at=2) for word in ("One", "moment,")],
+            text_played(1.5, "please.", sounds_at=1.5),
+            *[text_played(2, word, sounds_at=2) for word in ("One", "moment,")],
         ],
         ["assistant: One moment, please."],
     ),
     "words sent twice (pipecat 4316)": (
         [
-            bot_starts(1),
+            bot_started_speaking(1),
             *[text_made(1, word, key=k, sounds_at=2) for k, word in enumerate(("no", "no"), 1)],
-            *[bot_says(2, "no", key=k, sounds_at=2) for k in (1, 2)],
-            bot_says(3, "no", key=3, sounds_at=3),
+            *[text_played(2, "no", key=k, sounds_at=2) for k in (1, 2)],
+            text_played(3, "no", key=3, sounds_at=3),
         ],
         ["assistant: no no"],
     ),
     "two destinations": (
         [
-            *[bot_starts(1), bot_starts(1.1, "fr"), bot_says(2, "Hi."), bot_stops(2)],
-            *[bot_says(5, "Salut.", key=7), bot_stops(5, "fr"), bot_stops(5, "fr")],
+            *[
+                bot_started_speaking(1),
+                bot_started_speaking(1.1, "fr"),
+                text_played(2, "Hi."),
+                bot_stopped_speaking(2),
+            ],
+            *[
+                text_played(5, "Salut.", key=7),
+                bot_stopped_speaking(5, "fr"),
+                bot_stopped_speaking(5, "fr"),
+            ],
         ],
         ["assistant: Hi. Salut."],
     ),

@@ -264,6 +264,7 @@ async def test_a_client_that_cannot_be_opened_closes(monkeypatch: pytest.MonkeyP
     await client.aclose()
 
 
+@pytest.mark.process
 def test_the_first_request_does_not_hold_the_loop() -> None:
     """Certificates and modules are loaded in a thread, once in a process."""
     script = """

@@ -36,6 +36,7 @@ async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> Non
             await client.aclose()
 
 
+@pytest.mark.live
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog drops no packets")
 async def test_a_network_that_drops_packets_is_a_failed_try() -> None:
     """No connection comes about and nobody says so: a try takes no longer than an answer may."""
@@ -107,6 +108,7 @@ async def test_no_redirect_is_followed(status: int) -> None:
     assert visits == []
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("handler", [drip, hang])
 async def test_no_answer_takes_for_ever(handler: Handler) -> None:
     """A server that is silent, or never done, is left after a bounded time."""
@@ -130,6 +132,7 @@ async def test_an_upload_that_stands_still_is_left_early() -> None:
         assert failure.retryable
 
 
+@pytest.mark.live
 async def test_an_upload_that_moves_on_may_take_longer() -> None:
     """A slow store is not taken for a dead one."""
 

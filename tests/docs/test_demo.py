@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from pipecat_roark import Turn
 
 # Pipecat finds its bundled models with a call of importlib.resources that is deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning"),
+]
 
 WEATHER_ANSWER = "The weather in London is sunny and warm today."
 EDGE_MS = 60

@@ -56,6 +56,7 @@ async def _converse(transport: ScriptedTransport, task: PipelineTask, local: Loc
     assert (np.abs(np.frombuffer(chunks, np.int16)).reshape(-1, 2).max(axis=0) > LOUD).all()
 
 
+@pytest.mark.live
 async def test_basic_observer_delivers_a_call(local: LocalRoark) -> None:
     """The wiring of basic_observer.py delivers turns, recording and the reason for the end."""
     transport = ScriptedTransport()
@@ -113,6 +114,7 @@ class OfflineService(IdentityFilter):
         super().__init__()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.live
 @needs_pipecat_1
 @pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")  # Pipecat's models
 async def test_bot_delivers_a_call(
@@ -127,6 +129,7 @@ async def test_bot_delivers_a_call(
     await _converse(transport, worker, local)
 
 
+@pytest.mark.process
 @needs_pipecat_1
 def test_bot_explains_itself() -> None:
     """The bot's command line starts, and offers both transports."""

@@ -112,6 +112,7 @@ def errors() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("script", _scripts(README.read_text()), ids=_id)
 async def test_block_runs(
     script: str,
@@ -138,6 +139,7 @@ async def test_block_runs(
     assert not errors
 
 
+@pytest.mark.live
 @pytest.mark.filterwarnings("ignore:Field 'observers' is deprecated:DeprecationWarning")
 async def test_the_quick_start_works_in_the_old_wiring(local: LocalRoark) -> None:
     """Handed over as a parameter of the pipeline, where Pipecat may ignore it, nothing is lost."""

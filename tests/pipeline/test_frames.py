@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -30,8 +31,8 @@ from pipecat.frames.frames import (
 )
 from pipecat.transcriptions.language import Language
 
-from pipecat_roark.conversation.playback import SpokenText
-from pipecat_roark.frames import RELEVANT_FRAMES, Translator
+from pipecat_roark.conversation.text import SpokenText
+from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
 from pipecat_roark.moments import Edge
 from support.calls import spoken
 from support.events import ns
@@ -44,10 +45,17 @@ Note = tuple[Any, ...]
 
 
 class Notebook:
-    """A call state that only writes down what it is told."""
+    """A call state that only writes down what is noted."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
+
+    def note(self, _: str, at: int, verb: Any, *args: Any, **options: Any) -> None:
+        """Write down an event of the conversation; its own time stands first."""
+        bound = signature(verb).bind(None, *args, **options).arguments
+        others = [value for name, value in bound.items() if name not in {"self", "at"}]
+        assert bound.get("at", at) == at
+        self.notes.append((verb.__name__, at, *others))
 
     def __getattr__(self, verb: str) -> Any:
         def note(at: int, *args: Any, **options: Any) -> None:
@@ -57,7 +65,7 @@ class Notebook:
 
 
 class Places:
-    """A recorder whose user track is 100 samples long, at 10 Hz."""
+    """A user's track that is 100 samples long, at 10 Hz."""
 
     def user_onset(self, secs: float) -> int:
         """Return the sample so many seconds ago."""
@@ -68,14 +76,14 @@ class Places:
         return 100 - round(10 * secs)
 
 
-def notes(*sights: tuple[Frame, int, bool], recorder: Any = None) -> list[Note]:
+def notes(*sights: tuple[Frame, int, bool], track: Any = None) -> list[Note]:
     """Return what is told of frames, each seen at a time and released or not."""
     notebook: Any = Notebook()
-    translator = Translator(notebook, recorder=recorder)
+    reader = FrameReader(notebook)
     for frame, at, played in sights:
-        translator.read(frame, at, played=played)
-    told: list[Note] = notebook.notes
-    return told
+        reader.read(frame, at, played=played, track=track)
+    written: list[Note] = notebook.notes
+    return written
 
 
 def note(frame: Frame, *, played: bool = False) -> list[Note]:
@@ -120,19 +128,17 @@ def test_speaking_is_told_once(frame: Frame, told: Note) -> None:
     assert notes((frame, AT, False), (frame, AT + 1, True), (frame, AT + 2, False)) == [told]
 
 
-@pytest.mark.parametrize("recorder", [None, Places()], ids=["clock", "track"])
-def test_the_delay_of_the_detector_is_taken_out(recorder: Places | None) -> None:
+@pytest.mark.parametrize("track", [None, Places()], ids=["clock", "track"])
+def test_the_delay_of_the_detector_is_taken_out(track: Places | None) -> None:
     """Speech began and ended before the detector was sure, by what the frame or its setup says."""
     started, stopped = VADUserStartedSpeakingFrame(), VADUserStoppedSpeakingFrame()
     setup = SpeechControlParamsFrame(vad_params=VADParams(start_secs=0.2, stop_secs=0.8))
     if hasattr(started, "start_secs"):
         started.start_secs, stopped.stop_secs = 0.2, 0.8
         setup = SpeechControlParamsFrame()
-    assert notes(
-        (setup, 0, False), (started, AT, False), (stopped, AT, False), recorder=recorder
-    ) == [
-        ("user_started_speaking", AT, Edge(AT - ns(0.2), 98 if recorder else None)),
-        ("user_stopped_speaking", AT, Edge(AT - ns(0.8), 92 if recorder else None)),
+    assert notes((setup, 0, False), (started, AT, False), (stopped, AT, False), track=track) == [
+        ("user_started_speaking", AT, Edge(AT - ns(0.2), 98 if track else None)),
+        ("user_stopped_speaking", AT, Edge(AT - ns(0.8), 92 if track else None)),
     ]
 
 
@@ -206,14 +212,14 @@ def test_text_is_made_and_released(frame: Frame, words: SpokenText) -> None:
         *[(frame, at, False) for at in (AT, AT + 1)],
         *[(frame, at, True) for at in (AT + 5, AT + 6)],
         (frame, AT + 7, False),
-    ) == [("bot_generated", AT, frame.id, words), ("bot_said", AT + 5, frame.id, words)]
+    ) == [("text_made", AT, frame.id, words), ("text_played", AT + 5, frame.id, words)]
 
 
 def test_text_is_made_though_its_release_is_seen_first() -> None:
     """An observer that lags sees text on its way after the recorder saw it released."""
     frame = spoken("Hi.")
     told = notes((frame, AT + 5, True), (frame, AT, False), (frame, AT + 6, False))
-    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5), ("bot_generated", AT)]
+    assert [(verb, at) for verb, at, *_ in told] == [("text_played", AT + 5), ("text_made", AT)]
 
 
 def test_audio_is_made_and_played() -> None:
@@ -221,9 +227,9 @@ def test_audio_is_made_and_played() -> None:
     made, chunk = audio(0.5), audio(0.04)
     sights = [(made, AT, False), (made, AT + 1, False), (chunk, AT + 5, True)]
     assert notes(*sights, (chunk, AT + 6, False), (made, AT + 7, True)) == [
-        ("bot_synthesized", AT, 0.5),
-        ("bot_played", AT + 5, 0.04),
-        ("bot_played", AT + 7, 0.5),
+        ("audio_made", AT, 0.5),
+        ("audio_played", AT + 5, 0.04),
+        ("audio_played", AT + 7, 0.5),
     ]
 
 
@@ -233,14 +239,14 @@ def test_what_can_not_be_interrupted_is_only_released() -> None:
     made = [text, other, TTSStartedFrame(), TTSStoppedFrame()]
     sights = [(at_destination(frame), AT, False) for frame in made]
     told = notes(*sights, (text, AT + 5, True), (other, AT + 5, True))
-    assert [(verb, at) for verb, at, *_ in told] == [("bot_said", AT + 5)]
+    assert [(verb, at) for verb, at, *_ in told] == [("text_played", AT + 5)]
 
 
 def test_an_utterance_is_made_between_its_brackets() -> None:
     """The speech service's frames around an utterance count when it makes them."""
     started, stopped = TTSStartedFrame(), TTSStoppedFrame()
     sights = [(frame, AT, played) for frame in (started, stopped) for played in (False, True)]
-    assert notes(*sights) == [("bot_opened", AT), ("bot_closed", AT)]
+    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT)]
 
 
 @pytest.mark.skipif(not hasattr(frames, "AggregatedTextFrame"), reason="this Pipecat has none")
@@ -249,7 +255,7 @@ def test_text_to_be_spoken_is_announced() -> None:
     asked, skipped, foreign = (frames.AggregatedTextFrame("Hi.", "sentence") for _ in range(3))
     asked.context_id = skipped.context_id = "context"
     skipped.skip_tts = True
-    assert note(asked) == [("bot_announced", AT, "Hi.")]
+    assert note(asked) == [("text_announced", AT, "Hi.")]
     assert note(skipped) == note(foreign) == note(asked, played=True) == []
 
 

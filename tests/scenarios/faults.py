@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
     from pipecat_roark.local import StoredCall
-    from pipecat_roark.receipt import Item, Receipt
+    from pipecat_roark.receipt import Receipt
 
     Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 KEY = "rk-private"
 CHUNKS = 8
-EVERYTHING: frozenset[Item] = frozenset({"call-started", "audio chunk", "call-ended"})
+EVERYTHING: frozenset[str] = frozenset({"call-started", "audio chunk", "call-ended"})
 
 
 # What a server may do to a request.
@@ -279,7 +279,7 @@ class Case:
     """
 
     middlewares: Callable[[float], list[Middleware]] = lambda _: []
-    lost: frozenset[Item] = frozenset()
+    lost: frozenset[str] = frozenset()
     secs: float = 2
     address: Callable[[LocalRoark], AbstractAsyncContextManager[str]] = direct
 

@@ -6,16 +6,19 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pipecat_roark.conversation.playback import SpokenText
 from pipecat_roark.conversation.state import CallState
+from pipecat_roark.conversation.text import SpokenText
+from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import Edge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Concatenate, ParamSpec
 
     from pipecat_roark import CallReport
 
     Event = Callable[[CallState], None]
+    P = ParamSpec("P")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -30,77 +33,96 @@ def wall(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at // 1000)
 
 
-def user_starts(at: float) -> Event:
+def event(
+    at: float,
+    verb: Callable[Concatenate[Conversation, P], None],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Event:
+    """Return that something happened at a second of the call."""
+    return lambda state: state.note("event", ns(at), verb, *args, **kwargs)
+
+
+def user_started_speaking(at: float) -> Event:
     """Return that a detector found speech of the user."""
-    return lambda state: state.user_started_speaking(ns(at), Edge(ns(at)))
+    return event(at, Conversation.user_started_speaking, Edge(ns(at)))
 
 
-def user_stops(at: float) -> Event:
+def user_stopped_speaking(at: float) -> Event:
     """Return that a detector found its end."""
-    return lambda state: state.user_stopped_speaking(ns(at), Edge(ns(at)))
+    return event(at, Conversation.user_stopped_speaking, Edge(ns(at)))
 
 
-def floor_given(at: float) -> Event:
+def user_turn_started(at: float) -> Event:
     """Return that the pipeline began a turn of the user."""
-    return lambda state: state.user_turn_started(ns(at))
+    return event(at, Conversation.user_turn_started, ns(at))
 
 
-def floor_taken(at: float) -> Event:
+def user_turn_stopped(at: float) -> Event:
     """Return that the pipeline ended it."""
-    return lambda state: state.user_turn_stopped(ns(at))
+    return event(at, Conversation.user_turn_stopped, ns(at))
 
 
-def muted(at: float) -> Event:
+def user_muted(at: float) -> Event:
     """Return that the pipeline stopped listening to the user."""
-    return lambda state: state.user_muted(ns(at))
+    return event(at, Conversation.user_muted)
 
 
-def unmuted(at: float) -> Event:
+def user_unmuted(at: float) -> Event:
     """Return that the pipeline listens again."""
-    return lambda state: state.user_unmuted(ns(at))
+    return event(at, Conversation.user_unmuted)
 
 
-def user_says(
+def user_said(
     at: float, text: str, *, spaced: bool = False, user: str | None = None, lang: str | None = None
 ) -> Event:
     """Return that a final transcription came."""
-    words = SpokenText(text, spaced)
-    return lambda state: state.user_said(ns(at), words, user_id=user, language=lang)
+    return event(at, Conversation.user_said, SpokenText(text, spaced), ns(at), user, lang)
 
 
-def bot_starts(at: float, voice: str | None = None) -> Event:
-    """Return that the output announced speech of the assistant."""
-    return lambda state: state.bot_started_speaking(ns(at), voice)
+def bot_started_speaking(at: float, voice: str | None = None) -> Event:
+    """Return that the output announced speech of the bot."""
+    return event(at, Conversation.bot_started_speaking, ns(at), voice)
 
 
-def bot_stops(at: float, voice: str | None = None) -> Event:
+def bot_stopped_speaking(at: float, voice: str | None = None) -> Event:
     """Return that the output announced its end."""
-    return lambda state: state.bot_stopped_speaking(ns(at), voice)
+    return event(at, Conversation.bot_stopped_speaking, ns(at), voice)
 
 
-def bot_opens(at: float) -> Event:
+def bot_onset(at: float, edge: Edge) -> Event:
+    """Return that speech of the bot was found in the audio."""
+    return event(at, Conversation.bot_onset, edge)
+
+
+def bot_offset(at: float, edge: Edge) -> Event:
+    """Return that its end was found in the audio."""
+    return event(at, Conversation.bot_offset, edge)
+
+
+def tts_started(at: float) -> Event:
     """Return that the speech service began an utterance."""
-    return lambda state: state.bot_opened(ns(at))
+    return event(at, Conversation.tts_started)
 
 
-def bot_closes(at: float) -> Event:
+def tts_stopped(at: float) -> Event:
     """Return that the speech service has made all of it."""
-    return lambda state: state.bot_closed(ns(at))
+    return event(at, Conversation.tts_stopped)
 
 
 def audio_made(at: float, secs: float) -> Event:
     """Return that the speech service made audio."""
-    return lambda state: state.bot_synthesized(ns(at), secs)
+    return event(at, Conversation.audio_made, secs)
 
 
 def audio_played(at: float, secs: float) -> Event:
     """Return that the output played audio, until then."""
-    return lambda state: state.bot_played(ns(at), secs)
+    return event(at, Conversation.audio_played, secs, ns(at))
 
 
 def text_announced(at: float, text: str) -> Event:
     """Return that the speech service was asked to speak a text."""
-    return lambda state: state.bot_announced(ns(at), text)
+    return event(at, Conversation.text_announced, text)
 
 
 def _words(text: str, sounds_at: float | None, *, spaced: bool) -> SpokenText:
@@ -117,10 +139,10 @@ def text_made(
 ) -> Event:
     """Return that the speech service made a text into speech."""
     words = _words(text, sounds_at, spaced=spaced)
-    return lambda state: state.bot_generated(ns(at), key or crc32(text.encode()), words)
+    return event(at, Conversation.text_made, key or crc32(text.encode()), words)
 
 
-def bot_says(
+def text_played(
     at: float,
     text: str,
     *,
@@ -130,12 +152,12 @@ def bot_says(
 ) -> Event:
     """Return that the output released a text."""
     words = _words(text, sounds_at, spaced=spaced)
-    return lambda state: state.bot_said(ns(at), key or crc32(text.encode()), words)
+    return event(at, Conversation.text_played, key or crc32(text.encode()), words, ns(at))
 
 
 def interrupted(at: float) -> Event:
     """Return that the output dropped what waited."""
-    return lambda state: state.interrupted(ns(at))
+    return event(at, Conversation.interrupted, ns(at))
 
 
 def ended(at: float) -> Event:
@@ -144,26 +166,26 @@ def ended(at: float) -> Event:
 
 
 def spoken(at: float, text: str, secs: float = 1.0) -> list[Event]:
-    """Return that the assistant spoke a sentence, whole."""
+    """Return that the bot spoke a sentence, whole."""
     return [
-        bot_starts(at),
+        bot_started_speaking(at),
         audio_made(at, secs),
         text_made(at, text),
         audio_played(at + secs, secs),
-        bot_says(at + secs, text),
-        bot_stops(at + secs),
+        text_played(at + secs, text),
+        bot_stopped_speaking(at + secs),
     ]
 
 
 def heard(at: float, text: str, secs: float = 1.0, *, words_at: float | None = None) -> list[Event]:
     """Return that the user spoke a sentence, whole, with every frame there is."""
     return [
-        user_starts(at),
-        floor_given(at),
-        user_stops(at + secs),
-        *([] if words_at else [user_says(at + secs, text)]),
-        floor_taken(at + secs),
-        *([user_says(words_at, text)] if words_at else []),
+        user_started_speaking(at),
+        user_turn_started(at),
+        user_stopped_speaking(at + secs),
+        *([] if words_at else [user_said(at + secs, text)]),
+        user_turn_stopped(at + secs),
+        *([user_said(words_at, text)] if words_at else []),
     ]
 
 

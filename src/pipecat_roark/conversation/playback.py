@@ -1,118 +1,57 @@
-"""How much of what the assistant is made to say has been heard.
+"""How much of what the bot is made to say has been heard.
 
-Text leaves the output transport, but that alone proves little. Speech services order their text and
+The output may release a text long before anybody hears it. Speech services order their text and
 their audio in three ways:
 
-1. *Timed words* carry the moment at which they sound, and were heard from then on.
-2. *A text behind its audio* is released once all of its audio was played.
+1. *Timed words* carry the moment at which they sound, and are heard from then on.
+2. *A text behind its audio* is released when all of its audio was played.
 3. *Text ahead of its audio* (services without word times on a websocket, realtime models) is
    released before anybody heard it.
 
-So audio is counted, in seconds, as it is made and as it is played; that tells which span of
-audio speaks which text. When speech stops short, a text of the last two kinds is cut at the share
-of its span that was played, measured in characters and rounded down to whole words. Speech
-varies in speed within a span, so the cut may err by a word or so for a sentence. Where the
-length of a span isn't known yet, what was released counts as heard, and nothing else.
+So audio is counted, in seconds, as it is made and as it is played. The counts show which span of
+the audio speaks which text. When speech is cut short, a text of the last two kinds is cut at the
+share of its span that was played, measured in characters and rounded down to whole words. The speed
+of speech varies within a span, so the cut in a sentence may be wrong by about one word. If the
+length of a span is not known yet, only the released texts of it are heard.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from pipecat_roark.conversation.text import Fragment, SpokenText
 
 _LIMIT = 512
-"""Texts that wait to be played; beyond that, they are never going to be."""
+"""How many texts may wait to be played; if there are more, the oldest are never going to be."""
 _TAIL_SECS = 0.1
-"""Played audio may end short of what was made by a torn chunk; no word fits into that."""
+"""The last chunk may be missing from what was played; no word fits into so short a time."""
 _FIRST_IDEOGRAPH = 0x2E80
-"""From this code point on, scripts put no spaces between words."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenText:
-    """A text as it came.
-
-    Attributes:
-        text: The text.
-        spaced: Whether it brings the spaces around it along.
-        sounds_at: Pipeline time in nanoseconds at which it begins to sound, if somebody tells.
-    """
-
-    text: str
-    spaced: bool = False
-    sounds_at: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Fragment:
-    """A text in its place, and how much of it was heard.
-
-    Attributes:
-        words: The text.
-        number: Its place among all fragments, as they were made.
-        place: Seconds of audio that had been made before it.
-        released: Whether the output let it pass.
-        cut: How many of its characters were heard; None if all of them.
-    """
-
-    words: SpokenText
-    number: int = 0
-    place: float = 0.0
-    released: bool = False
-    cut: int | None = None
-
-    def repeats(self, other: Fragment) -> bool:
-        """Whether this is the same word at the same moment; some services send words twice."""
-        return self is other or (self.words.sounds_at is not None and self.words == other.words)
-
-
-def heard(fragments: Iterable[Fragment]) -> str:
-    """Join what was heard of fragments."""
-    return _join(
-        (fragment.words.text[: fragment.cut], fragment.words.spaced) for fragment in fragments
-    )
-
-
-def unheard(fragments: Iterable[Fragment]) -> str:
-    """Join what was not heard of fragments."""
-    cut = (fragment for fragment in fragments if fragment.cut is not None)
-    return _join((fragment.words.text[fragment.cut :], fragment.words.spaced) for fragment in cut)
-
-
-def _join(parts: Iterable[tuple[str, bool]]) -> str:
-    """Join texts with single spaces, except where they bring their own."""
-    joined: list[str] = []
-    for text, spaced in parts:
-        if spaced:
-            joined.append(text)
-        elif text := text.strip():
-            apart = joined and not joined[-1][-1:].isspace()
-            joined.append(f" {text}" if apart else text)
-    return "".join(joined).strip()
+"""From this code point on, scripts have no spaces between words."""
 
 
 @dataclass(slots=True)
 class _SpokenSpan:
-    """A span of the audio that is made, and the text that it speaks."""
+    """A span of the made audio, and the text that it speaks."""
 
     begin: float
     end: float | None
     fragments: list[Fragment] = field(default_factory=list)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> _SpokenSpan:
+        return _SpokenSpan(self.begin, self.end, deepcopy(self.fragments, memo))
+
     def is_over(self, played: float) -> bool:
-        """Whether all of it was played and released."""
+        """Return whether all of it was played and released."""
         return (
             self.end is not None
             and self.end <= played + _TAIL_SECS
             and all(fragment.released for fragment in self.fragments)
         )
 
-    def stop(self, played: float, *, measured: bool) -> None:
-        """Mark what was heard of the text when no more than `played` was."""
+    def cut(self, played: float, *, measured: bool) -> None:
+        """Mark how much of the text was heard, if only `played` seconds of all audio were."""
         share: float | None = None
         if played <= self.begin:
             share = 0.0
@@ -127,7 +66,7 @@ class _SpokenSpan:
 
 
 class Playback:
-    """The assistant's text and audio on their way from the speech service to the listener."""
+    """The bot's text and audio on their way from the speech service to the listener."""
 
     def __init__(self) -> None:
         self._made = self._played = 0.0
@@ -140,32 +79,41 @@ class Playback:
         self._number = 0
         self._opens = False
 
-    def opened(self) -> None:
-        """The service began an utterance."""
-        self.closed()
+    def __deepcopy__(self, memo: dict[int, object]) -> Playback:
+        twin = copy(self)
+        vars(twin).update(
+            _spans=deque((deepcopy(span, memo) for span in self._spans), _LIMIT),
+            _waiting=deepcopy(self._waiting, memo),
+            _dropped=deepcopy(self._dropped, memo),
+        )
+        return twin
+
+    def tts_started(self) -> None:
+        """Note that the speech service began an utterance."""
+        self.tts_stopped()
         self._since = self._made
         self._opens = True
 
-    def closed(self) -> None:
-        """The service made all of an utterance."""
+    def tts_stopped(self) -> None:
+        """Note that the speech service made all of an utterance."""
         if self._spans and self._spans[-1].end is None:
             self._spans[-1].end = self._since = self._made
 
-    def synthesized(self, seconds: float) -> None:
-        """Audio was made."""
+    def audio_made(self, seconds: float) -> None:
+        """Note that the speech service made audio of this length."""
         self._made += seconds
 
-    def played(self, seconds: float) -> None:
-        """Audio was played."""
+    def audio_played(self, seconds: float) -> None:
+        """Note that the output played audio of this length."""
         self._measured = True
         self._move_to(self._played + seconds)
 
-    def announced(self, text: str) -> None:
-        """A text will be spoken; its frame follows, with its audio or behind it."""
+    def text_announced(self, text: str) -> None:
+        """Note that a text is going to be spoken; it is made before or after its audio."""
         self._announced = text
 
-    def generated(self, key: int, words: SpokenText) -> None:
-        """A text was made into speech; under the same key, it may be released later."""
+    def text_made(self, key: int, words: SpokenText) -> None:
+        """Note that a text was made into speech; `key` names it when the output releases it."""
         fragment = self._waiting[key] = self._enter(words)
         if len(self._waiting) > _LIMIT:
             del self._waiting[next(iter(self._waiting))]
@@ -180,11 +128,11 @@ class Playback:
         else:
             self._spans.append(_SpokenSpan(self._since, None, [fragment]))
 
-    def released(self, key: int, words: SpokenText) -> Fragment | None:
-        """The output let a text pass.
+    def text_played(self, key: int, words: SpokenText) -> Fragment | None:
+        """Note that the output released a text.
 
         Returns:
-            The fragment, or None if it has a place already: it was thought to have been dropped.
+            The fragment. None if a turn already has it, because it seemed to have been dropped.
         """
         if dropped := self._dropped.pop(key, None):
             dropped.cut = None
@@ -194,23 +142,23 @@ class Playback:
             return self._enter(words)
         fragment.released = True
         if words.sounds_at is None:
-            # It passed in line with the audio, so this is where the audio is.
+            # It passes the output in line with the audio, so the audio was played up to here.
             self._move_to(fragment.place)
         return fragment
 
-    def stop(self, at: int, *, keep: bool) -> list[Fragment]:
-        """Stop short: what waits to be played is dropped.
+    def cut(self, at: int, *, keep: bool) -> list[Fragment]:
+        """Cut speech short: drop what waits to be played.
 
         Args:
             at: Pipeline time in nanoseconds.
-            keep: Whether the dropped fragments are given a place. One that is played all the
-                same, because it can't be interrupted, is then heard there.
+            keep: Whether a turn takes the dropped fragments. If one of them is played all the
+                same, because it cannot be interrupted, it is marked as heard there.
 
         Returns:
-            The dropped fragments, marked with what was heard of them.
+            The dropped fragments, marked with how much of them was heard.
         """
         for span in self._spans:
-            span.stop(self._played, measured=self._measured)
+            span.cut(self._played, measured=self._measured)
         for fragment in self._waiting.values():
             if (fragment.words.sounds_at or 0) > at:
                 fragment.cut = 0
@@ -234,14 +182,14 @@ class Playback:
         return Fragment(words, self._number, self._made)
 
     def _move_to(self, played: float) -> None:
-        # The output may fill up its last chunk with silence.
+        # The output may fill up its last chunk with silence, so more is played than was made.
         self._played = min(played, self._made)
         while self._spans and self._spans[0].is_over(self._played):
             self._spans.popleft()
 
 
 def _whole_words(text: str, budget: float) -> int | None:
-    """Return how many characters of the words that fit into a budget; None if all do."""
+    """Return how many characters the whole words in a budget have; None if the text fits."""
     if budget >= len(text):
         return None
     ends = (

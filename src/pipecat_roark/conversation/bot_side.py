@@ -1,0 +1,135 @@
+"""The bot's half of a conversation: announced and audible speech, and its words, made into turns.
+
+1. A turn holds the words that were played, in the order in which they were made.
+2. A turn continues after a short pause, but not after an interruption or a turn of the user.
+3. An edge that was found in the audio takes precedence over one that was announced.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+from pipecat_roark.conversation.history import History
+from pipecat_roark.conversation.playback import Playback
+from pipecat_roark.conversation.turn import BotState, BotTurn, UserTurn
+from pipecat_roark.conversation.user_side import RESUME_NS
+from pipecat_roark.moments import Edge
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pipecat_roark.conversation.text import SpokenText
+
+
+class BotSide(History):
+    """The verbs of the bot's events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._speech_was_announced = False
+        self._played_at: int | None = None
+        self.playback = Playback()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = super().__deepcopy__(memo)
+        twin.playback = deepcopy(self.playback, memo)
+        return twin
+
+    def bot_started_speaking(self, at: int, voice: str | None) -> None:
+        """Note that the output announced speech of the bot; several voices may speak at once.
+
+        Args:
+            at: Pipeline time in nanoseconds.
+            voice: The output's destination at which the bot speaks.
+        """
+        self._speech_was_announced = True
+        bot, speaks = self.bot, bool(self.voices)
+        self.voices.add(voice)
+        if speaks and bot and not bot.interrupted:
+            return
+        self._played_at = None
+        if bot and self._continues(bot, at):
+            bot.speech_announced(at)
+        else:
+            self.open_bot_turn(Edge(at))
+
+    def bot_stopped_speaking(self, at: int, voice: str | None) -> None:
+        """Note that the output announced the end of the bot's speech."""
+        if voice in self.voices:
+            self.voices.remove(voice)
+            if self.bot:
+                self.bot.speech_stopped(self._played_at or at)
+
+    def bot_onset(self, edge: Edge) -> None:
+        """Note that the first audible sample of the bot's speech is at `edge`."""
+        if self.bot and self.voices:
+            self.bot.heard_from(edge)
+
+    def bot_offset(self, edge: Edge) -> None:
+        """Note that the last audible sample of the bot's speech is at `edge`."""
+        if self.bot:
+            self.bot.heard_until(edge)
+
+    def tts_started(self) -> None:
+        """Note that the speech service began an utterance."""
+        self.playback.tts_started()
+
+    def tts_stopped(self) -> None:
+        """Note that the speech service made all of an utterance."""
+        self.playback.tts_stopped()
+
+    def audio_made(self, seconds: float) -> None:
+        """Note that the speech service made audio of this length."""
+        self.playback.audio_made(seconds)
+
+    def audio_played(self, seconds: float, at: int) -> None:
+        """Note that the output played audio of this length, until `at`."""
+        if self.voices:
+            self.playback.audio_played(seconds)
+            self._played_at = at
+
+    def text_announced(self, text: str) -> None:
+        """Note that a text is going to be made into speech."""
+        self.playback.text_announced(text)
+
+    def text_made(self, key: int, words: SpokenText) -> None:
+        """Note that a text was made into speech; `key` names it when the output plays it."""
+        self.playback.text_made(key, words)
+
+    def text_played(self, key: int, words: SpokenText, at: int) -> None:
+        """Note that the output released a text."""
+        fragment = self.playback.text_played(key, words)
+        if fragment is None or not words.text.strip():
+            return
+        bot = self.bot
+        if not (bot and (self.voices or self._continues(bot, at))):
+            bot = self.open_bot_turn(Edge(at), BotState.WORDS_ONLY)
+        bot.say(fragment, at)
+
+    def interrupted(self, at: int) -> None:
+        """Note that the output dropped everything that it had not played yet."""
+        if self._cut(at) and self.bot:
+            self.bot.interrupt()
+
+    def ended(self, at: int) -> None:
+        """Note that the call ended; what the bot is saying is cut short."""
+        self._cut(at)
+
+    def _cut(self, at: int) -> bool:
+        """Cut what the bot is saying; return whether it is saying something."""
+        # Pipecat interrupts nothing but the output's default destination.
+        speaks = None in self.voices
+        dropped = self.playback.cut(at, keep=speaks)
+        if speaks and self.bot:
+            for fragment in dropped:
+                self.bot.say(fragment)
+        return speaks
+
+    def _continues(self, bot: BotTurn, at: int) -> bool:
+        """Return whether speech at `at` belongs to the bot's latest turn."""
+        pause = at - bot.last.at
+        paused = self._speech_was_announced and not bot.words_only and pause > RESUME_NS
+        if bot.interrupted or paused:
+            return False
+        return not any(isinstance(turn, UserTurn) and turn.counts for turn in self.after(bot))

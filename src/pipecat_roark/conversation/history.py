@@ -1,0 +1,93 @@
+"""The turns of a call in their order, and what both speakers' halves ask about them."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from pipecat_roark.conversation.turn import BotState, BotTurn, UserTurn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pipecat_roark.moments import Edge
+
+_OPEN_TURNS = 8
+"""Only so many of the latest turns can still change."""
+
+
+class History:
+    """The turns of one call, the latest turn of each speaker, and whether the bot speaks.
+
+    Attributes:
+        turns: All turns, in the order of their speech.
+        user: The user's latest turn.
+        bot: The bot's latest turn.
+        voices: The destinations of the output at which the bot speaks now.
+    """
+
+    def __init__(self) -> None:
+        self.turns: list[UserTurn | BotTurn] = []
+        self.user: UserTurn | None = None
+        self.bot: BotTurn | None = None
+        self.voices: set[str | None] = set()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        latest = {id(self.user), id(self.bot)}
+        final = (turn for turn in self.turns[:-_OPEN_TURNS] if id(turn) not in latest)
+        memo.update((id(turn), turn) for turn in final)
+        twin = copy(self)
+        twin.turns = deepcopy(self.turns, memo)
+        twin.user, twin.bot = deepcopy(self.user, memo), deepcopy(self.bot, memo)
+        twin.voices = {*self.voices}
+        return twin
+
+    def open_user_turn(self, start: Edge, end: Edge | None = None) -> UserTurn:
+        """Open a turn of the user, which becomes the latest."""
+        turn = UserTurn(start, end)
+        self._add(turn)
+        self.user = turn
+        return turn
+
+    def open_bot_turn(self, start: Edge, state: BotState = BotState.ANNOUNCED) -> BotTurn:
+        """Open a turn of the bot, which becomes the latest."""
+        turn = BotTurn(start, state=state)
+        self._add(turn)
+        self.bot = turn
+        return turn
+
+    def after(self, turn: UserTurn | BotTurn) -> list[UserTurn | BotTurn]:
+        """Return the turns that follow a turn, the latest first."""
+        return [*takewhile(lambda other: other is not turn, reversed(self.turns))]
+
+    def answered(self, user: UserTurn) -> bool:
+        """Return whether the bot's latest turn follows this turn of the user."""
+        return self.bot in self.after(user)
+
+    def user_turn_before(self, user: UserTurn) -> UserTurn | None:
+        """Return the user's turn before the latest one, if it can still change."""
+        recent = (turn for turn in reversed(self.turns[-_OPEN_TURNS:]) if turn is not user)
+        return next((turn for turn in recent if isinstance(turn, UserTurn)), None)
+
+    def move_before(self, user: UserTurn, bot: BotTurn) -> None:
+        """Move the latest turn before the bot's turn, unless another turn of the user is there."""
+        place = self.turns.index(bot)
+        if place == 0 or isinstance(self.turns[place - 1], BotTurn):
+            user.answer = bot
+            self.turns.insert(place, self.turns.pop())
+
+    def _add(self, turn: UserTurn | BotTurn) -> None:
+        now = turn.start.at
+        if self.user:
+            self.user.end_by(now)
+        if self.bot and not self.voices:
+            self.bot.end_by(now)
+        recent = self.turns[-_OPEN_TURNS:]
+        self.turns[-_OPEN_TURNS:] = [one for one in recent if not self._is_noise(one, now)]
+        self.turns.append(turn)
+        for past in self.turns[-_OPEN_TURNS - 1 : -_OPEN_TURNS]:
+            past.compact()
+
+    def _is_noise(self, turn: UserTurn | BotTurn, now: int) -> bool:
+        return isinstance(turn, UserTurn) and turn is not self.user and turn.is_noise(now)

@@ -1,0 +1,97 @@
+"""Events on their way into a conversation: sorted by time, and each one harmless to the others.
+
+Frames reach an observer late, and in another order than the recorder sees them. So events wait here
+until enough later ones have come. A report reads the conversation as if all of them were applied.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from pipecat_roark.conversation.checks import check, check_value
+from pipecat_roark.conversation.turns import Conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipecat_roark.guard import ErrorBoundary
+
+INBOX_LIMIT = 512
+"""How many events wait for earlier ones; a late callback leaves far fewer behind."""
+_BATCH = 64
+"""How many of the oldest events are applied together, as this copies the latest turns."""
+_ADDING: tuple[Callable[..., None], ...] = (Conversation.audio_made, Conversation.audio_played)
+"""Verbs whose first argument is an amount: two such events in a row become one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Event:
+    kind: str
+    at: int
+    verb: Callable[..., None]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Inbox:
+    """Takes the events of one call and applies them, in the order of time, to its conversation.
+
+    An event with wrong arguments is refused. One that fails when it is applied is dropped, and the
+    conversation is as if it had never come. Either is logged once, by the kind of the event.
+
+    Args:
+        boundary: Catches and logs errors.
+    """
+
+    def __init__(self, boundary: ErrorBoundary) -> None:
+        self._boundary = boundary
+        self._conversation = Conversation()
+        self._events: list[_Event] = []
+
+    def add(
+        self,
+        kind: str,
+        at: int,
+        verb: Callable[..., None],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Add an event: `verb` is called with these arguments when its turn in time has come."""
+        with self._boundary.reading(kind):
+            check_value("at", at)
+            check(verb, args, kwargs)
+            place = bisect_right(self._events, at, key=attrgetter("at"))
+            before = self._events[place - 1] if place else None
+            if before and before.verb is verb and verb in _ADDING and not kwargs:
+                # Audio comes fifty times a second.
+                before.args = (before.args[0] + args[0], *args[1:])
+            else:
+                self._events.insert(place, _Event(kind, at, verb, args, kwargs))
+        if len(self._events) > INBOX_LIMIT:
+            batch = self._events[:_BATCH]
+            self._conversation = self._applied(batch)
+            del self._events[: len(batch)]
+
+    def conversation(self) -> Conversation:
+        """Return a copy of the conversation with all events applied."""
+        return self._applied(self._events[:])
+
+    def _applied(self, events: list[_Event]) -> Conversation:
+        """Return a copy with events applied; one that fails leaves the list and the inbox."""
+        while True:
+            # An event that fails may have changed half of what it changes: begin again without it.
+            conversation = self._conversation.fork()
+            failed = next((one for one in events if not self._applies(one, conversation)), None)
+            if failed is None:
+                return conversation
+            events.remove(failed)
+            self._events.remove(failed)
+
+    def _applies(self, event: _Event, conversation: Conversation) -> bool:
+        with self._boundary.reading(event.kind):
+            event.verb(conversation, *event.args, **event.kwargs)
+            return True
+        return False

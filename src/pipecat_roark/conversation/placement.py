@@ -1,0 +1,111 @@
+"""Where turns and tool calls lie, in wall time and in the recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipecat_roark.conversation.text import heard, unheard
+from pipecat_roark.conversation.turn import BotTurn, UserTurn
+from pipecat_roark.moments import MILLISECOND
+from pipecat_roark.report import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from pipecat_roark.moments import Edge, OffsetMs, Speaker
+
+
+class Placement:
+    """Gives the moments of a call their places.
+
+    Args:
+        now: Pipeline time, which ends whatever has no end yet.
+        wall: Converts pipeline nanoseconds to UTC.
+        origin: Pipeline time of the recording's first sample; None without a recording.
+        offset_ms: Returns the place of a sample in the recording; None if that is unknown.
+    """
+
+    def __init__(
+        self,
+        now: int,
+        wall: Callable[[int], datetime],
+        origin: int | None,
+        offset_ms: OffsetMs | None,
+    ) -> None:
+        self._now = now
+        self.wall = wall
+        self._origin = origin
+        self._offset_ms = offset_ms
+
+    def ms(self, at: int) -> int | None:
+        """Return a pipeline time as milliseconds in the recording."""
+        return None if self._origin is None else max(0, round((at - self._origin) / MILLISECOND))
+
+    def start(self, turn: UserTurn | BotTurn) -> int:
+        """Return the pipeline time at which a turn starts."""
+        start = self._at(turn.role, turn.start)
+        if isinstance(turn, UserTurn) and turn.answer:
+            return min(start, self.start(turn.answer))
+        return start
+
+    def turns(self, turns: list[UserTurn | BotTurn]) -> tuple[Turn, ...]:
+        """Return the report of turns, given in the order of their starts."""
+        result: list[Turn] = []
+        asked: int | None = None
+        for turn, (start, end) in zip(turns, self._spans(turns), strict=True):
+            if isinstance(turn, UserTurn):
+                result.append(self._user_turn(turn, start, end))
+                asked = end
+            else:
+                result.append(self._bot_turn(turn, start, end, asked))
+                asked = None
+        return tuple(result)
+
+    def _spans(self, turns: list[UserTurn | BotTurn]) -> list[tuple[int, int]]:
+        """Return where turns start and end; a turn ends before the same speaker's next."""
+        spans: list[tuple[int, int]] = []
+        limits: dict[Speaker, int] = {}
+        for turn in reversed(turns):
+            start, end = self.start(turn), self._end(turn)
+            spans.append((start, max(start, min(end, limits.get(turn.role, end)))))
+            limits[turn.role] = start
+        return spans[::-1]
+
+    def _at(self, speaker: Speaker, edge: Edge, *, end: bool = False) -> int:
+        """Return the pipeline time of an edge: of its sample in the recording, if it is known."""
+        if self._origin is None:
+            return edge.at
+        if edge.index is None or self._offset_ms is None:
+            return max(self._origin, edge.at)
+        return self._origin + MILLISECOND * self._offset_ms(speaker, edge.index, end)
+
+    def _end(self, turn: UserTurn | BotTurn) -> int:
+        if isinstance(turn, UserTurn) and turn.answer:
+            return self.start(turn.answer)
+        return self._now if turn.end is None else self._at(turn.role, turn.end, end=True)
+
+    def _user_turn(self, turn: UserTurn, start: int, end: int) -> Turn:
+        return Turn(
+            role="user",
+            content=heard(turn.fragments),
+            started_at=self.wall(start),
+            ended_at=self.wall(end),
+            start_ms=self.ms(start),
+            end_ms=self.ms(end),
+            user_id=turn.user_id,
+            language=turn.language,
+        )
+
+    def _bot_turn(self, turn: BotTurn, start: int, end: int, asked: int | None) -> Turn:
+        return Turn(
+            role="assistant",
+            content=heard(turn.fragments),
+            started_at=self.wall(start),
+            ended_at=self.wall(end),
+            start_ms=self.ms(start),
+            end_ms=self.ms(end),
+            interrupted=turn.interrupted,
+            unheard=unheard(turn.fragments),
+            response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
+        )

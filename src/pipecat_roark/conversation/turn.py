@@ -1,0 +1,298 @@
+"""A turn of each speaker, while it can still change.
+
+A user's turn is followed by two independent sources. A detector says when speech starts and stops.
+The pipeline says when it gives the user the floor (it waits for the user to finish) and when it
+takes the floor back (the user has finished). `_USER_TRANSITIONS` shows how they work together.
+
+A bot's turn may begin with words, with an announcement of speech, or with both. Later its speech
+may be found in the audio. `_BOT_TRANSITIONS` shows the order.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from copy import copy, deepcopy
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from operator import attrgetter
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
+from pipecat_roark.moments import SECOND, Edge
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pipecat_roark.moments import Speaker
+
+LATE_WORDS_NS = 5 * SECOND
+"""How long after its speech a transcription may come and still belong to it."""
+FRESH_SPEECH_NS = 3 * SECOND // 10
+"""Speech that began more recently than this cannot have been transcribed yet."""
+PROMPT_NS = SECOND // 10
+"""Words that make the pipeline give the user the floor come no earlier than this before it."""
+_RECENT_FRAGMENTS = 64
+"""How far back a word is compared with new ones, as some services send a word twice."""
+
+
+class UserState(Enum):
+    """Whether the user speaks, and whether the pipeline has given the user the floor."""
+
+    QUIET = auto()
+    SPEAKING = auto()
+    QUIET_WITH_FLOOR = auto()
+    SPEAKING_WITH_FLOOR = auto()
+    SPEAKING_AFTER_FLOOR = auto()
+    CLOSED = auto()
+
+
+_UserEvent = Literal["speech started", "speech stopped", "floor given", "floor taken"]
+_USER_TRANSITIONS: dict[UserState, dict[_UserEvent, UserState]] = {
+    UserState.QUIET: {
+        "speech started": UserState.SPEAKING,
+        "floor given": UserState.QUIET_WITH_FLOOR,
+    },
+    UserState.SPEAKING: {
+        "speech started": UserState.SPEAKING,
+        "speech stopped": UserState.QUIET,
+        "floor given": UserState.SPEAKING_WITH_FLOOR,
+    },
+    UserState.QUIET_WITH_FLOOR: {
+        "speech started": UserState.SPEAKING_WITH_FLOOR,
+        "speech stopped": UserState.QUIET_WITH_FLOOR,
+        "floor given": UserState.QUIET_WITH_FLOOR,
+        "floor taken": UserState.CLOSED,
+    },
+    UserState.SPEAKING_WITH_FLOOR: {
+        "speech started": UserState.SPEAKING_WITH_FLOOR,
+        "speech stopped": UserState.QUIET_WITH_FLOOR,
+        "floor given": UserState.SPEAKING_WITH_FLOOR,
+        "floor taken": UserState.SPEAKING_AFTER_FLOOR,
+    },
+    UserState.SPEAKING_AFTER_FLOOR: {"speech stopped": UserState.CLOSED},
+    UserState.CLOSED: {},
+}
+"""The next state after an event; an event that is not listed changes nothing."""
+
+_WITH_FLOOR = (UserState.QUIET_WITH_FLOOR, UserState.SPEAKING_WITH_FLOOR)
+_SPEAKING = (
+    UserState.SPEAKING,
+    UserState.SPEAKING_WITH_FLOOR,
+    UserState.SPEAKING_AFTER_FLOOR,
+)
+_CLOSED = (UserState.SPEAKING_AFTER_FLOOR, UserState.CLOSED)
+
+
+class BotState(Enum):
+    """What is known of the bot's speech in a turn."""
+
+    WORDS_ONLY = auto()
+    ANNOUNCED = auto()
+    AUDIBLE = auto()
+
+
+_BotEvent = Literal["announced", "found in the audio"]
+_BOT_TRANSITIONS: dict[BotState, dict[_BotEvent, BotState]] = {
+    BotState.WORDS_ONLY: {"announced": BotState.ANNOUNCED},
+    BotState.ANNOUNCED: {"found in the audio": BotState.AUDIBLE},
+    BotState.AUDIBLE: {},
+}
+"""The next state after an event; an event that is not listed changes nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """What the turns of both speakers have.
+
+    Attributes:
+        start: Where its speech begins.
+        end: Where its speech ends; None while that is unknown.
+        fragments: Its words.
+    """
+
+    role: ClassVar[Speaker]
+    start: Edge
+    end: Edge | None = None
+    fragments: list[Fragment] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = copy(self)
+        twin.fragments = deepcopy(self.fragments, memo)
+        return twin
+
+    @property
+    def last(self) -> Edge:
+        """The latest known moment of the turn."""
+        return self.end or self.start
+
+    def end_by(self, at: int) -> None:
+        """End the turn at `at`, unless its end is known."""
+        self.end = self.end or Edge(at)
+
+    def compact(self) -> None:
+        """Keep the text, and forget how it was composed."""
+        said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
+        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
+
+
+@dataclass(slots=True, eq=False)
+class UserTurn(_Turn):
+    """A turn of the user.
+
+    Attributes:
+        state: Whether the user speaks and has the floor.
+        answer: The bot's turn that answers it, if nothing tells when the user spoke.
+        user_id: The user's id, if it is known.
+        language: The language (BCP-47), if it is known.
+    """
+
+    role: ClassVar[Speaker] = "user"
+    state: UserState = UserState.QUIET
+    answer: BotTurn | None = None
+    user_id: str | None = None
+    language: str | None = None
+    _end_detected: bool = False
+    _closed_at: int | None = None
+    _said_at: int = 0
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = _Turn.__deepcopy__(self, memo)
+        twin.answer = deepcopy(self.answer, memo)
+        return twin
+
+    @property
+    def speaking(self) -> bool:
+        """Whether speech goes on."""
+        return self.state in _SPEAKING
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the pipeline has given the user the floor and not taken it back."""
+        return self.state in _WITH_FLOOR
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pipeline has taken the floor back."""
+        return self.state in _CLOSED
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is more than a sound: it has words, or the pipeline gave the floor."""
+        return bool(self.fragments) or self.has_floor or self.closed
+
+    def speech_started(self) -> None:
+        """Note that speech goes on."""
+        self._change("speech started")
+
+    def speech_stopped(self, edge: Edge) -> None:
+        """Note that speech was audible until `edge`."""
+        if self.speaking or self.has_floor:
+            self.end, self._end_detected = edge, True
+            self._change("speech stopped")
+
+    def floor_given(self) -> None:
+        """Note that the pipeline gave the user the floor."""
+        self._change("floor given")
+
+    def floor_taken(self, at: int) -> None:
+        """Note that the pipeline took the floor back."""
+        if self.has_floor:
+            self._change("floor taken")
+            self._closed_at = at
+            if not self._end_detected:
+                self.end = Edge(at)
+
+    def say(self, words: SpokenText, at: int, user_id: str | None, language: str | None) -> None:
+        """Add a transcription."""
+        self.fragments.append(Fragment(words))
+        self._said_at = at
+        self.user_id = self.user_id or user_id
+        self.language = self.language or language
+
+    def expects_words(self, at: int) -> bool:
+        """Return whether words that come at `at` can be the first ones of this speech."""
+        if at - self.last.at > LATE_WORDS_NS:
+            return False
+        return self.has_floor or self.speaking or not self.fragments
+
+    def is_fresh(self, at: int) -> bool:
+        """Return whether the speech began so recently that no word of it can be known at `at`."""
+        speaks = (self.has_floor or self.speaking) and not self.fragments
+        return speaks and at - self.start.at <= FRESH_SPEECH_NS
+
+    def prompted(self, at: int) -> bool:
+        """Return whether its last words made the pipeline give the user the floor at `at`."""
+        late = self._closed_at is not None and self._said_at > self._closed_at
+        misplaced = bool(self.answer) or (late and len(self.fragments) > 1)
+        return misplaced and at - self._said_at <= PROMPT_NS
+
+    def take_last_words(self, before: UserTurn, at: int) -> None:
+        """Take the last words of the turn before: they made the pipeline open this one."""
+        self.fragments.append(before.fragments.pop())
+        self._said_at, self.user_id, self.language = at, before.user_id, before.language
+
+    def is_noise(self, now: int) -> bool:
+        """Return whether this was a sound that nobody is going to transcribe any more."""
+        return not self.fragments and now - self.last.at > LATE_WORDS_NS
+
+    def _change(self, event: _UserEvent) -> None:
+        self.state = _USER_TRANSITIONS[self.state].get(event, self.state)
+
+
+@dataclass(slots=True, eq=False)
+class BotTurn(_Turn):
+    """A turn of the bot.
+
+    Attributes:
+        state: What is known of its speech.
+        interrupted: Whether the user cut it short.
+    """
+
+    role: ClassVar[Speaker] = "bot"
+    state: BotState = BotState.ANNOUNCED
+    interrupted: bool = False
+
+    @property
+    def audible(self) -> bool:
+        """Whether its speech was found in the audio."""
+        return self.state is BotState.AUDIBLE
+
+    @property
+    def words_only(self) -> bool:
+        """Whether it has words and no speech was announced yet."""
+        return self.state is BotState.WORDS_ONLY
+
+    def speech_announced(self, at: int) -> None:
+        """Note that speech was announced at `at`; earlier words alone do not tell the start."""
+        if self.words_only:
+            self.start, self.end = Edge(at), None
+            self._change("announced")
+
+    def heard_from(self, edge: Edge) -> None:
+        """Note that its speech is audible from `edge`; only the first such edge counts."""
+        if self.state is BotState.ANNOUNCED:
+            self.start = edge
+            self._change("found in the audio")
+
+    def heard_until(self, edge: Edge) -> None:
+        """Note that its speech was audible until `edge`."""
+        self.end = edge
+
+    def speech_stopped(self, at: int) -> None:
+        """Note that the end of its speech was announced; the audio takes precedence over it."""
+        if self.end is None or not self.audible:
+            self.end = Edge(at)
+
+    def say(self, fragment: Fragment, at: int | None = None) -> None:
+        """Add a fragment at its place; one that was sent twice is added once."""
+        if self.words_only and at is not None:
+            self.end = Edge(at)
+        if not any(fragment.repeats(other) for other in self.fragments[-_RECENT_FRAGMENTS:]):
+            insort(self.fragments, fragment, key=attrgetter("number"))
+
+    def interrupt(self) -> None:
+        """Note that the user cut it short."""
+        self.interrupted = True
+
+    def _change(self, event: _BotEvent) -> None:
+        self.state = _BOT_TRANSITIONS[self.state].get(event, self.state)

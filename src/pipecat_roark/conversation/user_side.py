@@ -1,0 +1,122 @@
+"""The user's half of a conversation: speech and transcriptions, made into turns.
+
+1. A turn opens with speech and closes with the pipeline's turn frames, if there are any. Without
+   them, speech after a finished utterance opens the next turn. A muted user opens none.
+2. A transcription belongs to the latest turn whose speech it can be: not to speech that only just
+   began, and not to speech that ended long ago and has its words. It may also be what made the
+   pipeline give the user the floor, a moment later.
+3. Some pipelines do not tell when the user speaks. There, words that come while the bot speaks
+   belong before its turn, unless a turn of the user stands there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipecat_roark.conversation.history import History
+from pipecat_roark.conversation.turn import LATE_WORDS_NS
+from pipecat_roark.moments import SECOND, Edge
+
+if TYPE_CHECKING:
+    from pipecat_roark.conversation.text import SpokenText
+    from pipecat_roark.conversation.turn import UserTurn
+
+RESUME_NS = 3 * SECOND // 2
+"""A speaker who pauses for no longer than this continues the same turn."""
+
+
+class UserSide(History):
+    """The verbs of the user's events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._speech_announced = False
+        self._floor_announced = False
+        self._muted = False
+
+    def user_started_speaking(self, edge: Edge) -> None:
+        """Note that speech of the user became audible at `edge`."""
+        if not self._muted:
+            self._speech_announced = True
+            self._turn_of_speech(edge).speech_started()
+
+    def user_stopped_speaking(self, edge: Edge) -> None:
+        """Note that speech of the user was audible until `edge`."""
+        if self.user:
+            self.user.speech_stopped(edge)
+
+    def user_turn_started(self, at: int) -> None:
+        """Note that the pipeline gave the user the floor."""
+        if self._muted:
+            return
+        self._speech_announced = self._floor_announced = True
+        before, user = self.user, self._turn_of_speech(Edge(at))
+        user.floor_given()
+        if before and before is not user and before.prompted(at):
+            user.take_last_words(before, at)
+
+    def user_turn_stopped(self, at: int) -> None:
+        """Note that the pipeline took the user's turn as finished."""
+        if self.user:
+            self.user.floor_taken(at)
+
+    def user_muted(self) -> None:
+        """Note that the pipeline began to ignore the user."""
+        self._muted = True
+
+    def user_unmuted(self) -> None:
+        """Note that the pipeline listens to the user again."""
+        self._muted = False
+
+    def user_said(
+        self, words: SpokenText, at: int, user_id: str | None, language: str | None
+    ) -> None:
+        """Note a final transcription, with the user's id and the language (BCP-47) if known."""
+        expected = not self._muted or (self.user is not None and self.user.expects_words(at))
+        if words.text.strip() and expected:
+            self._turn_of_words(at).say(words, at, user_id, language)
+
+    def _turn_of_speech(self, edge: Edge) -> UserTurn:
+        """Return the user's turn that speech at `edge` belongs to."""
+        user = self.user
+        if user is None or user.closed:
+            return self.open_user_turn(edge)
+        if user.has_floor or (user.speaking and not self.answered(user)):
+            return user
+        continues = self._floor_announced if user.fragments else edge.at - user.last.at <= RESUME_NS
+        return user if continues and not self.answered(user) else self.open_user_turn(edge)
+
+    def _turn_of_words(self, at: int) -> UserTurn:
+        """Return the user's turn that a transcription at `at` belongs to."""
+        user = self.user
+        if user is None or not self._speech_announced:
+            return self._turn_of_unannounced_words(at)
+        if before := self._turn_that_waits(user, at):
+            return before
+        continues = user.has_floor or (user.speaking and not user.closed)
+        if continues or not user.fragments or at - user.last.at <= LATE_WORDS_NS:
+            return user
+        return self.open_user_turn(Edge(at), Edge(at))
+
+    def _turn_of_unannounced_words(self, at: int) -> UserTurn:
+        """Return the turn of words of a user whose speech no frame announces."""
+        user, bot = self.user, self.bot
+        if user and not self.answered(user) and at - user.last.at <= LATE_WORDS_NS:
+            user.end = Edge(at)
+            return user
+        begun = bot and self.voices and not bot.interrupted and at - bot.start.at <= LATE_WORDS_NS
+        if user and begun and user.answer is bot:
+            return user
+        turn = self.open_user_turn(Edge(at), Edge(at))
+        if bot and begun:
+            self.move_before(turn, bot)
+        return turn
+
+    def _turn_that_waits(self, user: UserTurn, at: int) -> UserTurn | None:
+        """Return the turn before, if the latest speech is too fresh for words that come now."""
+        before = self.user_turn_before(user) if user.is_fresh(at) else None
+        if before is None or at - before.last.at > LATE_WORDS_NS:
+            return None
+        # It waits for words, or for more of them as long as it has no answer.
+        waits = not before.fragments or (user.speaking and not self.answered(before))
+        return before if waits else None
