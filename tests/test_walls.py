@@ -62,7 +62,7 @@ class Outside(NamedTuple):
     imported_by: tuple[str, ...]
     because: str
     except_for: tuple[str, ...] = ()
-    """Doors: names below `names` that everybody may import."""
+    """Names below `names` that every module may import."""
     typed_by: tuple[str, ...] = ()
     """Modules that may import them for type checking."""
 
@@ -79,24 +79,32 @@ class Outside(NamedTuple):
 Rule: TypeAlias = "Inside | Outside"
 
 RULES: dict[str, Rule] = {
-    # What a room may know of the rest of the library.
-    "ground": Inside(GROUND, GROUND, "every room stands on it, so it stands on none"),
+    # What each room may import of the library.
+    "ground": Inside(
+        GROUND, GROUND, "every room builds on the ground, so the ground needs no room"
+    ),
     "conversation": Inside(
-        (".conversation",), (".conversation", *GROUND), "what was said is told by events alone"
+        (".conversation",),
+        (".conversation", *GROUND),
+        "it needs events and nothing else, so tests just call it",
     ),
     "recording": Inside(
-        (".recording",), (".recording", *GROUND), "it hands audio out and knows not to whom"
+        (".recording",), (".recording", *GROUND), "its listener decides what happens to the audio"
     ),
-    "spool": Inside((".spool",), (".spool", *GROUND), "delivery uses the disk, not the reverse"),
+    "spool": Inside(
+        (".spool",), (".spool", *GROUND), "delivery uses the spool, and the spool doesn't need it"
+    ),
     "delivery": Inside(
-        (".delivery",), (".delivery", ".spool", *GROUND), "it sends bytes, whatever they mean"
+        (".delivery",),
+        (".delivery", ".spool", *GROUND),
+        "it sends bytes and doesn't need their meaning",
     ),
     "local": Inside((".local",), (".local",), "it is a second opinion on what the library sends"),
-    # Through which doors a room is entered.
+    # Which modules of a room others may import.
     "doors of conversation": Outside(
         (".conversation",),
         (".conversation",),
-        "the state is its door; the frame table also names the verbs and the words they take",
+        "others use the state; the table of frames also names its verbs and their words",
         except_for=(
             ".conversation.state",
             ".conversation.turns.Conversation",
@@ -106,37 +114,39 @@ RULES: dict[str, Rule] = {
     "doors of recording": Outside(
         (".recording",),
         (".recording",),
-        "two recorders, and what listens to them",
+        "others use a recorder or listen to one",
         except_for=(".recording.recorder", ".recording.external", ".recording.listener"),
     ),
     "doors of delivery": Outside(
         (".delivery",),
         (".delivery",),
-        "a call is delivered now, or recovered later",
+        "others deliver a call now or recover it later",
         except_for=(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
     ),
     "doors of spool": Outside(
         (".spool",),
         (".spool",),
-        "a call writes, delivery and the command read",
+        "a call writes to the spool; delivery and the command read it",
         except_for=(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
     ),
     "journal of spool": Outside(
-        (".spool.journal",), (".spool", ".delivery", ".cli"), "its format is for readers of a spool"
+        (".spool.journal",),
+        (".spool", ".delivery", ".cli"),
+        "only who reads a spool needs its format",
     ),
-    "door of local": Outside((".local",), (".local", ".cli"), "no bot needs a server"),
-    # Who knows a library.
+    "door of local": Outside((".local",), (".local", ".cli"), "a bot needs no local server"),
+    # Who may import a library.
     "pipecat": Outside(
         ("pipecat",),
         (".observer", ".watcher", ".frames", ".compat", *PIPECAT_SHELLS),
-        "its releases differ; what follows from them stays in few places",
+        "only these modules must follow the changes of Pipecat",
         typed_by=(".recording.listener",),
     ),
-    "httpx": Outside(("httpx",), (".delivery.client",), "one place speaks HTTP"),
-    "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room tries again"),
-    "locks": Outside(("filelock", "fcntl"), (".spool",), "one room shares files"),
-    "audio": Outside(("numpy", "soxr"), (".recording",), "one room looks into samples"),
-    "server": Outside(("aiohttp", "yarl"), (".local",), "a bot that delivers loads no server"),
+    "httpx": Outside(("httpx",), (".delivery.client",), "one module sends requests"),
+    "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),
+    "locks": Outside(("filelock", "fcntl"), (".spool",), "one room locks files"),
+    "audio": Outside(("numpy", "soxr"), (".recording",), "one room computes with samples"),
+    "server": Outside(("aiohttp", "yarl"), (".local",), "a bot needs no server"),
 }
 FREE_LIBRARIES = ("loguru", "typing_extensions")
 
@@ -272,7 +282,7 @@ def test_a_breach_is_found(module: str, source: str, rule: str) -> None:
 
 
 def test_each_rule_can_be_broken() -> None:
-    """No rule is so wide that everything passes."""
+    """Each rule is broken by one of the sources."""
     assert {rule for *_, rule in BREACHES} == set(RULES)
 
 
@@ -296,7 +306,7 @@ def test_what_is_allowed_is_no_breach(module: str, source: str) -> None:
 
 
 def test_a_package_imports_relatively_from_itself() -> None:
-    """In a package's own file, a dot is the package; in its modules, it is the same package."""
+    """A dot means the same package in its own file and in its modules."""
     for module, is_package in (
         ("pipecat_roark.spool", True),
         ("pipecat_roark.spool.folder", False),
@@ -323,7 +333,7 @@ for name in sys.argv[1:]:
 
 @pytest.mark.process
 def test_pure_modules_load_neither_pipecat_nor_httpx() -> None:
-    """Whoever imports a pure module waits for nothing big, and needs no pipeline to test it."""
+    """A pure module loads fast, and its tests need no pipeline."""
     pure = [name for name in _modules() if not _is_in(_short(name), *IMPURE)]
     command = [sys.executable, "-c", IMPORT_EACH, *pure]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -72,12 +72,13 @@ class Register:
         async with self._lock(body["pipecatCallId"]) as locked:
             is_first, problems = locked.sequence.add_event(kind, raw)
             self._note(problems, locked.call)
-            if is_first:
-                if kind == CALL_ENDED:
-                    await self._finalize(locked, body)
-                # Last, for whoever reads `call.ended` instead of waiting for the end.
-                locked.call.events[kind] = body
-        return locked.call if is_first else None
+            if not is_first:
+                return None
+            if kind == CALL_ENDED:
+                await self._finalize(locked, body)
+            # Last, for whoever reads `call.ended` instead of waiting for the end.
+            locked.call.events[kind] = body
+            return locked.call
 
     async def add_url_request(self, call_id: str, index: int) -> None:
         """Add a request for the upload URL of a chunk."""
@@ -89,9 +90,10 @@ class Register:
         async with self._lock(call_id) as locked:
             is_first, problems = locked.sequence.add_chunk(index, data)
             self._note(problems, locked.call)
-            if is_first:
-                path = await asyncio.to_thread(save_chunk, locked.call, index, data)
-                locked.call.chunks[index] = path
+            if not is_first:
+                return
+            path = await asyncio.to_thread(save_chunk, locked.call, index, data)
+            locked.call.chunks[index] = path
 
     async def add_problems(self, problems: Iterable[str], call_id: object) -> None:
         """Add what was wrong with a request, to its call if the id is usable."""
