@@ -101,6 +101,8 @@ class Translator:
         self._start_secs = self._stop_secs = 0.0
         self._known: dict[object, None] = {}
         self._released: dict[int, int] = {}
+        self._broadcasts: dict[int, int] = {}
+        self._unpaired: dict[tuple[type, str, str], tuple[int, int | None]] = {}
 
     def read(self, frame: Frame, at: int, *, played: bool) -> None:
         """Read a frame.
@@ -207,26 +209,47 @@ class Translator:
             self._state.note(kind, at, Conversation.user_said, words, at, user_id, language)
 
     def _read_tool(self, frame: _Tool, at: int) -> None:
+        # Services pass on whatever the model gave as id and name.
+        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
         if isinstance(frame, FunctionCallResultFrame):
-            self._read_result(frame, at)
+            self._read_result(frame, at, call_id, name)
         elif isinstance(frame, FunctionCallInProgressFrame):
             arguments = arguments_text(frame.arguments)
-            self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
-        else:
-            self._state.tool_cancelled(at, frame.tool_call_id)
+            identity = self._broadcast(frame, at, call_id, arguments)
+            self._state.tool_called(at, call_id, name, arguments, frame=identity)
+        elif self._is_new(self._broadcast(frame, at, call_id, name)):
+            self._state.tool_cancelled(at, call_id, called_name=name)
 
-    def _read_result(self, frame: FunctionCallResultFrame, at: int) -> None:
-        if not self._is_new(_identity(frame)):
-            return
+    def _read_result(
+        self, frame: FunctionCallResultFrame, at: int, call_id: str, name: str
+    ) -> None:
         content = result_text(frame.result)
-        linked = getattr(frame, "broadcast_sibling_id", None) is not None
-        if not (linked or self._is_new((frame.tool_call_id, hash(content)))):
-            return  # The other one of a broadcast whose frames don't name each other.
+        if not self._is_new(self._broadcast(frame, at, call_id, content)):
+            return
         arguments = arguments_text(frame.arguments)
-        self._state.tool_called(at, frame.tool_call_id, frame.function_name, arguments)
+        self._state.tool_called(at, call_id, name, arguments)
         # More results may follow one that isn't final (from 1.0.0 on).
         final = getattr(frame.properties, "is_final", True)
-        self._state.tool_returned(at, frame.tool_call_id, content, final=final)
+        self._state.tool_returned(
+            at, call_id, content, final=final, called_name=name, called_arguments=arguments
+        )
+
+    def _broadcast(self, frame: _Tool, at: int, call_id: str, content: str) -> int:
+        """Return what the two frames of a tool's broadcast share.
+
+        Frames that do not name each other are one broadcast if two that are alike come within a
+        second; a third one is another.
+        """
+        if getattr(frame, "broadcast_sibling_id", None) is not None:
+            return _identity(frame)
+        if frame.id not in self._broadcasts:
+            key = type(frame), call_id, content
+            first, seen = self._unpaired.pop(key, (frame.id, None))
+            if seen is None or abs(at - seen) > SECOND:
+                first = frame.id
+                _remember(self._unpaired, key, (first, at))
+            _remember(self._broadcasts, frame.id, first)
+        return self._broadcasts[frame.id]
 
     def _read_setting(self, frame: Frame, at: int) -> None:
         if isinstance(frame, SpeechControlParamsFrame):

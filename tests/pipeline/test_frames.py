@@ -58,7 +58,8 @@ class Notebook:
 
     def __getattr__(self, verb: str) -> Any:
         def note(at: int, *args: Any, **options: Any) -> None:
-            self.notes.append((verb, at, *args, *options.values()))
+            # What tells calls apart is asked of a real call state.
+            self.notes.append((verb, at, *args, *[v for k, v in options.items() if k == "final"]))
 
         return note
 
@@ -299,6 +300,13 @@ def test_the_two_frames_of_a_result_need_not_name_each_other() -> None:
     results = [FunctionCallResultFrame(*CALL, result) for result in (7, 7, 8)]
     told = notes(*[(frame, AT, False) for frame in results])
     assert [note[3] for note in told if note[0] == "tool_returned"] == ["7", "8"]
+
+
+def test_results_that_are_alike_and_far_apart_count_each() -> None:
+    """Two frames that do not name each other are one broadcast only if they come together."""
+    sights = [(FunctionCallResultFrame(*CALL, 7), AT + ns(at), False) for at in (0, 1.5, 1.6)]
+    told = notes(*sights)
+    assert [note[1] for note in told if note[0] == "tool_returned"] == [AT, AT + ns(1.5)]
 
 
 def test_results_that_are_alike_count_each() -> None:
