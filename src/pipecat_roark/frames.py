@@ -104,19 +104,22 @@ class Translator:
         self._broadcasts: dict[int, int] = {}
         self._unpaired: dict[tuple[type, str, str], tuple[int, int | None]] = {}
 
-    def read(self, frame: Frame, at: int, *, played: bool) -> None:
+    def read(self, frame: Frame, at: int, *, played: bool, handed: bool = True) -> None:
         """Read a frame.
 
         Args:
             frame: The frame; what was read before is ignored.
             at: Pipeline time at which it was seen, in nanoseconds.
             played: Whether the output transport has released it, or there is none.
+            handed: Whether it is on its way into the output transport. Speech that a processor
+                drops before it gets there was never made, as far as anybody can hear.
         """
         if isinstance(frame, SPEAKING):
             if self._is_new(_identity(frame)):
                 self._read_speaking(frame, at)
         elif isinstance(frame, _SPEECH):
-            self._read_speech(frame, at, played=played)
+            if handed or played:
+                self._read_speech(frame, at, played=played)
         elif isinstance(frame, _TOOLS):
             self._read_tool(frame, at)
         elif isinstance(frame, TranscriptionFrame):

@@ -216,7 +216,8 @@ class RoarkObserver(BaseObserver):
                 self._call.end()
         elif isinstance(frame, RELEVANT_FRAMES):
             played = released or not self._has_output
-            self._translator.read(frame, data.timestamp, played=played)
+            handed = isinstance(data.destination, BaseOutputTransport)
+            self._translator.read(frame, data.timestamp, played=played, handed=handed)
             self._call.changed()
 
     def _see_inline(self, frame: Frame, at: int) -> None:
