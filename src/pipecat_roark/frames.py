@@ -125,8 +125,8 @@ class Translator:
         elif isinstance(frame, TranscriptionFrame):
             self._read_transcription(frame, at)
         elif isinstance(frame, InterruptionFrame):
-            # What waits is dropped when the frame gets to the output, and not before.
-            if self._sighting(frame, at, played=played) == "released":
+            # The output drops what it got before this frame, and keeps what it gets behind it.
+            if (handed or played) and self._is_new(_identity(frame)):
                 self._state.note(type(frame).__name__, at, Conversation.interrupted, at)
         else:
             self._read_setting(frame, at)

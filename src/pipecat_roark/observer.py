@@ -10,6 +10,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InputAudioRawFrame,
+    InterruptionFrame,
     OutputAudioRawFrame,
     StartFrame,
     StopFrame,
@@ -230,6 +231,8 @@ class RoarkObserver(BaseObserver):
             elif isinstance(frame, _ENDS):
                 self._call.note_reason(_reason(frame))
                 self._call.end()
+            elif isinstance(frame, InterruptionFrame):
+                pass  # The observer knows when the output got it; here it has already passed it.
             elif self._own.after_output or not isinstance(frame, TTSTextFrame):
                 self._translator.read(frame, at, played=True)
                 self._call.changed()

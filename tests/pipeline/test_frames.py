@@ -76,12 +76,14 @@ class Places:
         return 100 - round(10 * secs)
 
 
-def notes(*sights: tuple[Frame, int, bool], recorder: Any = None) -> list[Note]:
-    """Return what is told of frames, each seen at a time and released or not."""
+def notes(
+    *sights: tuple[Frame, int, bool], handed: bool = True, recorder: Any = None
+) -> list[Note]:
+    """Return what is told of frames, each seen at a time, and released or on its way."""
     notebook: Any = Notebook()
     translator = Translator(notebook, recorder=recorder)
     for frame, at, played in sights:
-        translator.read(frame, at, played=played)
+        translator.read(frame, at, played=played, handed=handed and not played)
     told: list[Note] = notebook.notes
     return told
 
@@ -268,7 +270,20 @@ def test_an_interruption_counts_at_the_output() -> None:
     """What waits is dropped when the interruption gets to the output, once."""
     down, up = broadcast(InterruptionFrame)
     sights = [(down, AT, False), (up, AT, False), (down, AT + 5, True), (down, AT + 6, True)]
-    assert notes(*sights) == [("interrupted", AT + 5, AT + 5)]
+    assert notes(*sights, handed=False) == [("interrupted", AT + 5, AT + 5)]
+
+
+def test_an_interruption_counts_when_the_output_gets_it() -> None:
+    """Speech that the output gets right behind the interruption is not dropped."""
+    down, text = InterruptionFrame(), spoken("Sorry?")
+    told = notes((down, AT, False), (text, AT + 1, False), (down, AT + 2, True))
+    assert [(verb, at) for verb, at, *_ in told] == [("interrupted", AT), ("text_made", AT + 1)]
+
+
+def test_speech_that_never_gets_to_the_output_is_not_made() -> None:
+    """What a processor drops before the output is nothing to anybody."""
+    frames_of_speech = [spoken("Hi."), audio(), TTSStartedFrame(), TTSStoppedFrame()]
+    assert notes(*[(frame, AT, False) for frame in frames_of_speech], handed=False) == []
 
 
 @pytest.mark.skipif(

@@ -51,6 +51,25 @@ async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:
     assert (first.interrupted, second.interrupted) == (True, False)
 
 
+async def test_an_answer_right_behind_an_interruption_is_the_next_turn(local: LocalRoark) -> None:
+    """Speech that is made in the instant of an interruption is no part of what it cut."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says(ANSWER, secs=3.0)
+        await asyncio.sleep(0.9)
+        await call.push(InterruptionFrame())
+        await call.bot_says("Sorry, go ahead.")
+        await call.quiet()
+        await call.end()
+
+    roark, _ = await held(local, script)
+    first, second = roark.report().turns
+    assert f"{first.content} {first.unheard}" == ANSWER
+    assert first.content.startswith("Our table")
+    assert (first.interrupted, second.interrupted) == (True, False)
+    assert (second.content, second.unheard) == ("Sorry, go ahead.", "")
+
+
 async def test_an_interruption_of_silence_changes_nothing(local: LocalRoark) -> None:
     """The frame that comes with every turn of the user is no interruption by itself."""
 

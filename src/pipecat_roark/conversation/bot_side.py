@@ -103,7 +103,8 @@ class BotSide(History):
         if fragment is None or not words.text.strip():
             return
         bot = self.bot
-        if not (bot and (self.voices or self._continues(bot, at))):
+        speaks = bot and self.voices and not bot.interrupted
+        if not (bot and (speaks or self._continues(bot, at))):
             bot = self.open_bot_turn(Edge(at), BotState.WORDS_ONLY)
         bot.say(fragment, at)
 
