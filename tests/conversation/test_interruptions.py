@@ -231,7 +231,7 @@ def test_an_interruption_is_marked() -> None:
 
 
 def test_speech_that_is_made_right_after_the_interruption_is_the_next_turn() -> None:
-    """It is neither heard nor unheard of the turn that was cut, even before its end is announced."""
+    """It is no part of the turn that was cut, even before the end of that is announced."""
     first, second = report_of(
         *[*behind(1, HELLO), *plays(1, until=2), interrupted(2)],
         *[*behind(2, "Sorry?", secs=0.5), bot_stopped_speaking(2.01)],

@@ -178,6 +178,26 @@ async def test_no_detector_is_needed(local: LocalRoark) -> None:
     ]
 
 
+async def test_a_stop_may_never_come(local: LocalRoark) -> None:
+    """Turns stand apart though no frame ever tells that the user stopped."""
+
+    async def script(call: Call) -> None:
+        for question, answer in (("One?", "First."), ("Two?", "Second."), ("Three?", "Third.")):
+            await call.push(UserStartedSpeakingFrame())
+            await asyncio.sleep(0.2)
+            await call.push(said(question))
+            await asyncio.sleep(0.1)
+            await call.bot_says(answer, secs=0.3)
+            await call.quiet()
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == [
+        *["user: One?", "assistant: First.", "user: Two?", "assistant: Second."],
+        *["user: Three?", "assistant: Third."],
+    ]
+
+
 async def test_muted_or_silent_users_make_no_turn(local: LocalRoark) -> None:
     """Speech of which nothing is understood leaves no turn behind (pipecat 5005)."""
 
