@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipecat_roark import wire
+from pipecat_roark.local import contract
 from pipecat_roark.report import CallReport, ToolCall, ToolResult, Turn
 from support.strict import strict
 
@@ -161,3 +162,72 @@ def test_events_are_valid_json(text: str) -> None:
     turns = (replace(TURN, content=text, user_id=text),)
     report = CallReport(pipecat_call_id=text, ended_reason=text, turns=turns)
     strict(wire.call_ended(report, AT))
+
+
+texts = st.text(st.characters(), max_size=5) | st.sampled_from(["", " ", "en", "x-y", "0", "0#2"])
+moments = st.datetimes(timezones=st.just(timezone.utc)) | st.integers(0, 9).map(
+    lambda seconds: AT + timedelta(seconds=seconds / 4)
+)
+offsets = st.none() | st.integers(-2, 9) | st.integers()
+reports = st.builds(
+    CallReport,
+    pipecat_call_id=texts,
+    started_at=st.none() | moments,
+    ended_at=st.none() | moments,
+    ended_reason=st.none() | texts,
+    agent_spoke_first=st.none() | st.booleans(),
+    sample_rate=st.none() | st.sampled_from([8000, 0, 10**6]) | st.integers(),
+    num_channels=st.none() | st.integers(-1, 3),
+    turns=st.lists(
+        st.builds(
+            Turn,
+            role=st.sampled_from(["user", "assistant"]),
+            content=texts,
+            started_at=moments,
+            ended_at=moments,
+            start_ms=offsets,
+            end_ms=offsets,
+            user_id=st.none() | texts,
+            language=st.none() | texts,
+        ),
+        max_size=4,
+    ).map(tuple),
+    tool_calls=st.lists(
+        st.builds(
+            ToolCall,
+            tool_call_id=texts,
+            name=texts,
+            arguments=texts,
+            called_at=moments,
+            offset_ms=offsets,
+            results=st.lists(
+                st.builds(ToolResult, content=texts, returned_at=moments, offset_ms=offsets),
+                max_size=3,
+            ).map(tuple),
+        ),
+        max_size=4,
+    ).map(tuple),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(reports, moments)
+def test_no_report_makes_an_event_that_is_refused(report: CallReport, at: datetime) -> None:
+    """Whatever a report holds, the contract accepts `call-ended`, with all turns and tools."""
+    event = strict(wire.call_ended(report, at))
+    assert [*contract.EVENT(event, "")] == []
+    assert len(event.get("transcript", ())) == len(report.turns)
+    records = event.get("toolCalls", ())
+    assert len(records) == sum(1 + len(call.results) for call in report.tool_calls)
+
+
+@given(texts, moments, texts, st.none() | texts, st.integers(0, 999_999))
+def test_no_text_makes_another_request_that_is_refused(
+    call_id: str, at: datetime, agent_id: str, other: str | None, index: int
+) -> None:
+    """Whatever names a call and its agent has, the contract accepts the other requests."""
+    started = strict(wire.call_started(call_id, at, agent_id, other, other))
+    assert [*contract.EVENT(started, "")] == []
+    upload = strict(wire.chunk_upload(call_id, index))
+    assert [*contract.UPLOAD_REQUEST(upload, "")] == []
+    assert upload["pipecatCallId"] == started["pipecatCallId"]

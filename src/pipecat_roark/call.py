@@ -59,7 +59,7 @@ class Call:
         on_ended: Callable[[CallReport], Awaitable[None]],
     ) -> None:
         self.pipecat_call_id = pipecat_call_id
-        self.state = CallState(pipecat_call_id)
+        self.state = CallState(pipecat_call_id, boundary)
         self.gate = Gate(settings, pipecat_call_id)
         self._recorder = recorder
         self._boundary = boundary

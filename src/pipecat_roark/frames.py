@@ -1,8 +1,7 @@
 """What Pipecat's frames say about a call: a table of types of frame, each with its reader.
 
 The table is at the end of `FrameReader`. To read a new type of frame, add a row to it and a reader
-that notes one event. A frame is seen at every hop between two processors, so a reader decides which
-sighting counts: the first one, or the one at which the output transport releases the frame.
+that notes one event. `sighting.py` knows which of the many sightings of a frame counts.
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ from typing import (
     Any,
     ClassVar,
     Concatenate,
-    Literal,
-    NamedTuple,
     ParamSpec,
     TypeAlias,
-    TypeVar,
 )
 
 from pipecat.frames.frames import (
@@ -52,67 +48,19 @@ from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.plain import arguments_text, result_text
+from pipecat_roark.sighting import Sighting, Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipecat_roark.conversation.state import CallState
-    from pipecat_roark.recording.listener import UserTrack
 
-    _Reader: TypeAlias = Callable[["FrameReader", Any, "Sighting"], None]
+    _Reader: TypeAlias = Callable[["FrameReader", Any, Sighting], None]
 
 END_FRAMES = (EndFrame, CancelFrame, StopFrame)
 AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
-_REMEMBERED = 4096
-"""So many frames are remembered, far more than are on their way through a pipeline at a time."""
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _P = ParamSpec("_P")
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class Sighting(NamedTuple):
-    """How a frame was seen.
-
-    Attributes:
-        at: Pipeline time in nanoseconds.
-        played: Whether the output transport has released the frame, or there is none.
-        track: Gives places on the user's track, if the recorder saw the frame inline.
-    """
-
-    at: int
-    played: bool
-    track: UserTrack | None
-
-
-class _Memory:
-    """Which frames were seen already; bounded, for a call may go on for hours."""
-
-    def __init__(self) -> None:
-        self._known: dict[object, None] = {}
-        self._released: dict[int, int] = {}
-
-    def is_new(self, key: object) -> bool:
-        """Return whether nothing was seen under this key before."""
-        if key in self._known:
-            return False
-        _remember(self._known, key, None)
-        return True
-
-    def sighting(self, frame: Frame, seen: Sighting) -> Literal["made", "released"] | None:
-        """Return what this sighting shows, or None if an earlier one showed it.
-
-        A frame is seen at every hop, and its release may be seen inline before the hops that led
-        there, because an observer lags.
-        """
-        key = compat.identity(frame)
-        if seen.played and key not in self._released:
-            _remember(self._released, key, seen.at)
-            return "released"
-        before_release = seen.at < self._released.get(key, seen.at + 1)
-        if not seen.played and before_release and self.is_new(key):
-            return "made"
-        return None
 
 
 class FrameReader:
@@ -125,47 +73,40 @@ class FrameReader:
     def __init__(self, state: CallState) -> None:
         self._state = state
         self._start_secs = self._stop_secs = 0.0
-        self._memory = _Memory()
+        self._sightings = Sightings()
         self._readers: dict[type, _Reader | None] = {}
 
-    def read(self, frame: Frame, at: int, *, played: bool, track: UserTrack | None = None) -> None:
-        """Read a frame; one that was read before, and one without a row, are ignored.
-
-        Args:
-            frame: The frame.
-            at: Pipeline time at which it was seen, in nanoseconds.
-            played: Whether the output transport has released it, or there is none.
-            track: Gives places on the user's track, if the recorder sees the frame now.
-        """
+    def read(self, frame: Frame, seen: Sighting) -> None:
+        """Read a frame; one that was read before, and one without a row, are ignored."""
         kind = type(frame)
         if kind not in self._readers:
             self._readers[kind] = reader_of(kind)
         reader = self._readers[kind]
         if reader is not None:
-            reader(self, frame, Sighting(at, played, track))
+            reader(self, frame, seen)
 
     # The user
 
     def _user_started_speaking(self, frame: VADUserStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             delay = compat.detection_secs(frame, "start_secs", self._start_secs)
             place = seen.track.user_onset(delay) if seen.track else None
             edge = Edge(seen.at - int(delay * SECOND), place)
             self._note(frame, seen.at, Conversation.user_started_speaking, edge)
 
     def _user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             delay = compat.detection_secs(frame, "stop_secs", self._stop_secs)
             place = seen.track.user_offset(delay) if seen.track else None
             edge = Edge(seen.at - int(delay * SECOND), place)
             self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
 
     def _user_turn_started(self, frame: UserStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
 
     def _user_turn_stopped(self, frame: UserStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             self._note(frame, seen.at, Conversation.user_turn_stopped, seen.at)
 
     def _user_muted(self, frame: Frame, seen: Sighting) -> None:
@@ -175,7 +116,7 @@ class FrameReader:
         self._note(frame, seen.at, Conversation.user_unmuted)
 
     def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
             user_id = str(frame.user_id) if frame.user_id else None
             language = _language(frame.language)
@@ -189,27 +130,27 @@ class FrameReader:
     # The bot
 
     def _bot_started_speaking(self, frame: BotStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             voice = frame.transport_destination
             self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
 
     def _bot_stopped_speaking(self, frame: BotStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._memory.is_new(compat.identity(frame)):
+        if self._sightings.is_first(frame):
             voice = frame.transport_destination
             self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
-        if self._was_made(frame, seen):
+        if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_started)
 
     def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
-        if self._was_made(frame, seen):
+        if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_stopped)
 
     def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
         if frame.transport_destination is not None:
             return
-        match self._memory.sighting(frame, seen):
+        match self._sightings.stage(frame, seen):
             case "released":
                 secs = frame.num_frames / frame.sample_rate
                 self._note(frame, seen.at, Conversation.audio_played, secs, seen.at)
@@ -218,7 +159,7 @@ class FrameReader:
                 self._note(frame, seen.at, Conversation.audio_made, secs)
 
     def _speech_text(self, frame: TTSTextFrame, seen: Sighting) -> None:
-        sighting = self._memory.sighting(frame, seen)
+        sighting = self._sightings.stage(frame, seen)
         if sighting == "released":
             words = _spoken_text(frame)
             self._note(frame, seen.at, Conversation.text_played, frame.id, words, seen.at)
@@ -226,42 +167,38 @@ class FrameReader:
             self._note(frame, seen.at, Conversation.text_made, frame.id, _spoken_text(frame))
 
     def _announced_text(self, frame: TextFrame, seen: Sighting) -> None:
-        if self._was_made(frame, seen) and compat.will_be_spoken(frame):
+        if self._sightings.is_made(frame, seen) and compat.will_be_spoken(frame):
             self._note(frame, seen.at, Conversation.text_announced, _text(frame))
 
     def _interrupted(self, frame: InterruptionFrame, seen: Sighting) -> None:
-        # What waits is dropped when the frame gets to the output, and not before.
-        if self._memory.sighting(frame, seen) == "released":
+        # The output drops what it got before this frame, and keeps what it gets behind it.
+        if (seen.handed or seen.played) and self._sightings.is_first(frame):
             self._note(frame, seen.at, Conversation.interrupted, seen.at)
 
-    # Tools
+    # Tools: a service passes on whatever the model gave as id and name.
 
     def _tool_called(self, frame: FunctionCallInProgressFrame, seen: Sighting) -> None:
+        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
         arguments = arguments_text(frame.arguments)
-        self._state.tool_called(seen.at, frame.tool_call_id, frame.function_name, arguments)
+        broadcast = self._sightings.tool_broadcast(frame, seen.at, call_id, arguments)
+        self._state.tool_called(seen.at, call_id, name, arguments, frame=broadcast)
 
     def _tool_returned(self, frame: FunctionCallResultFrame, seen: Sighting) -> None:
-        if not self._memory.is_new(compat.identity(frame)):
-            return
+        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
         content = result_text(frame.result)
-        named = compat.names_sibling(frame)
-        if not (named or self._memory.is_new((frame.tool_call_id, hash(content)))):
-            return  # The other one of a broadcast whose frames don't name each other.
+        if not self._sightings.is_first_of_tool(frame, seen.at, call_id, content):
+            return
         arguments = arguments_text(frame.arguments)
-        self._state.tool_called(seen.at, frame.tool_call_id, frame.function_name, arguments)
+        self._state.tool_called(seen.at, call_id, name, arguments)
         final = compat.is_final(frame.properties)
-        self._state.tool_returned(seen.at, frame.tool_call_id, content, final=final)
+        self._state.tool_returned(
+            seen.at, call_id, content, final=final, called_name=name, called_arguments=arguments
+        )
 
     def _tool_cancelled(self, frame: FunctionCallCancelFrame, seen: Sighting) -> None:
-        self._state.tool_cancelled(seen.at, frame.tool_call_id)
-
-    def _was_made(self, frame: Frame, seen: Sighting) -> bool:
-        """Return whether a speech service made this just now, for what can be interrupted.
-
-        Pipecat interrupts nothing but the output's default destination.
-        """
-        made = self._memory.sighting(frame, seen) == "made"
-        return made and frame.transport_destination is None
+        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
+        if self._sightings.is_first_of_tool(frame, seen.at, call_id, name):
+            self._state.tool_cancelled(seen.at, call_id, called_name=name)
 
     def _note(
         self,
@@ -309,12 +246,6 @@ def reader_of(kind: type[Frame]) -> _Reader | None:
     """Return the reader of a type of frame: its own row, or that of its nearest base class."""
     readers = FrameReader.READERS
     return next((readers[base] for base in kind.__mro__ if base in readers), None)
-
-
-def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    memory[key] = value
-    if len(memory) > _REMEMBERED:
-        del memory[next(iter(memory))]
 
 
 def _text(frame: TextFrame) -> str:

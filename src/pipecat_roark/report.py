@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from datetime import datetime
 
 
@@ -62,8 +64,9 @@ class ToolCall:
     """A tool that the model called.
 
     Attributes:
-        tool_call_id: The id that pairs the call with its results.
-        name: Name of the function.
+        tool_call_id: The id that pairs the call with its results, unique in the phone call. An id
+            that the model gives again gets a number; one that it leaves out is made up.
+        name: Name of the function; `unknown` if the model gave none.
         arguments: Its arguments as a JSON string; a string from the model is kept as it came.
         called_at: When it was called, UTC.
         offset_ms: The same moment in the recording; None without a recording.
@@ -85,6 +88,13 @@ class ToolCall:
         if not self.results:
             return None
         return round((self.results[-1].returned_at - self.called_at).total_seconds() * 1000)
+
+
+def unique_id(wanted: str, taken: Container[str]) -> str:
+    """Return an id for a tool call that no other has: the wanted one, or one made from it."""
+    wanted = wanted if wanted.strip() else "tool-call"
+    numbered = (f"{wanted}#{number}" for number in count(2))
+    return next(name for name in chain([wanted], numbered) if name not in taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loguru import logger
-from pipecat.frames.frames import StartFrame, StopFrame, TTSTextFrame
+from pipecat.frames.frames import InterruptionFrame, StartFrame, StopFrame, TTSTextFrame
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
@@ -29,6 +29,7 @@ from pipecat_roark.frames import (
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
+from pipecat_roark.sighting import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +113,9 @@ class Watcher:
             if released:
                 self.call.end()
         else:
-            self._read(frame, data.timestamp, played=released or not self._has_output)
+            handed = isinstance(data.destination, BaseOutputTransport)
+            played = released or not self._has_output
+            self._read(frame, Sighting(data.timestamp, played, handed))
 
     # The recorder's listener
 
@@ -130,8 +133,10 @@ class Watcher:
             elif isinstance(frame, END_FRAMES):
                 self.call.note_reason(_reason(frame))
                 self.call.end()
+            elif isinstance(frame, InterruptionFrame):
+                pass  # It has passed the output. The observer knows when the output got it.
             elif self.recorder.after_output or not isinstance(frame, TTSTextFrame):
-                self._read(frame, at, played=True, track=track)
+                self._read(frame, Sighting(at, played=True, track=track))
 
     def on_bot_onset(self, at: int, edge: Edge) -> None:
         """Note at `at` where the bot can be heard first."""
@@ -153,9 +158,9 @@ class Watcher:
         """Finish the call: the pipeline is over."""
         await self.call.finished()
 
-    def _read(self, frame: Frame, at: int, *, played: bool, track: UserTrack | None = None) -> None:
+    def _read(self, frame: Frame, seen: Sighting) -> None:
         with self.boundary.reading(type(frame).__name__):
-            self._reader.read(frame, at, played=played, track=track)
+            self._reader.read(frame, seen)
         self.call.gate.note_change()
 
     async def _ended(self, report: CallReport) -> None:

@@ -5,15 +5,22 @@ The events have the fields of Roark's Pipecat integration and no others.
 
 from __future__ import annotations
 
+import re
 from datetime import timezone
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pipecat_roark.plain import encode
+from pipecat_roark.report import unique_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from pipecat_roark.report import CallReport, ToolCall, Turn
+
+_MAX_SAMPLE_RATE = 768_000
+_MAX_CHANNELS = 2
+_LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 
 
 class CallStarted(TypedDict, total=False):
@@ -78,9 +85,9 @@ def call_started(
     """Return `call-started`, encoded."""
     event = CallStarted(
         event="call-started",
-        pipecatCallId=pipecat_call_id,
+        pipecatCallId=_filled(pipecat_call_id),
         eventTimestamp=timestamp(at),
-        agentId=agent_id,
+        agentId=_filled(agent_id),
     )
     if agent_name is not None:
         event["agentName"] = agent_name
@@ -95,31 +102,47 @@ def call_ended(report: CallReport, at: datetime) -> bytes:
 
 
 def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
-    """Return `call-ended` for a report. The recording has its fields if its format is known."""
+    """Return `call-ended` from a report.
+
+    The contract refuses a whole event for one wrong field. So a value that it does not allow is
+    replaced if the field is required, and left out if it is optional.
+    """
+    started, ended = report.started_at, report.ended_at
+    if started and ended:
+        ended = max(started, ended)
     event = CallEnded(
         event="call-ended",
-        pipecatCallId=report.pipecat_call_id,
+        pipecatCallId=_filled(report.pipecat_call_id),
         eventTimestamp=timestamp(at),
-        callStartedAt=timestamp(report.started_at) if report.started_at else None,
-        callEndedAt=timestamp(report.ended_at) if report.ended_at else None,
-        callEndedReason=report.ended_reason or "unknown",
+        callStartedAt=timestamp(started) if started else None,
+        callEndedAt=timestamp(ended) if ended else None,
+        callEndedReason=_filled(report.ended_reason),
     )
-    if report.agent_spoke_first is not None:
-        event["agentSpokeFirst"] = report.agent_spoke_first
-    if report.sample_rate is not None and report.num_channels is not None:
-        event["recordingSampleRate"] = report.sample_rate
-        event["recordingNumChannels"] = report.num_channels
-    if report.turns:
-        event["transcript"] = [_turn(turn) for turn in report.turns]
-    if report.tool_calls:
-        event["toolCalls"] = [record for call in report.tool_calls for record in _tool_call(call)]
+    turns = sorted(report.turns, key=lambda turn: turn.started_at)
+    calls = sorted(report.tool_calls, key=lambda call: call.called_at)
+    spoke_first = turns[0].role == "assistant" if turns else report.agent_spoke_first
+    if spoke_first is not None:
+        event["agentSpokeFirst"] = spoke_first
+    rate, channels = report.sample_rate or 0, report.num_channels or 0
+    recorded = 0 < rate <= _MAX_SAMPLE_RATE and 0 < channels <= _MAX_CHANNELS
+    if recorded:
+        event["recordingSampleRate"] = rate
+        event["recordingNumChannels"] = channels
+    if turns:
+        event["transcript"] = _transcript(turns, recorded=recorded)
+    if calls:
+        event["toolCalls"] = _tool_calls(calls, recorded=recorded)
     return event
 
 
 def chunk_upload(pipecat_call_id: str, index: int) -> bytes:
     """Return the request for a presigned URL for the chunk at `index`, encoded."""
     return encode(
-        {"pipecatCallId": pipecat_call_id, "chunkIndex": index, "contentType": "audio/pcm"}
+        {
+            "pipecatCallId": _filled(pipecat_call_id),
+            "chunkIndex": index,
+            "contentType": "audio/pcm",
+        }
     )
 
 
@@ -128,44 +151,71 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _filled(text: str | None, default: str = "unknown") -> str:
+    """Return a text that says something."""
+    return text if text and text.strip() else default
+
+
+def _transcript(turns: list[Turn], *, recorded: bool) -> list[TranscriptTurn]:
+    """Return the records of turns, given in the order of their starts."""
+    records: list[TranscriptTurn] = []
+    reached = {"user": 0, "assistant": 0}
+    for turn in turns:
+        record = _turn(turn)
+        start, end = turn.start_ms, turn.end_ms
+        # On one track, no turn lies before an earlier one.
+        if recorded and start is not None and end is not None and start >= reached[turn.role]:
+            record["audioOffsetMs"] = reached[turn.role] = start
+            record["endAudioOffsetMs"] = max(start, end)
+        records.append(record)
+    return records
+
+
 def _turn(turn: Turn) -> TranscriptTurn:
     record = TranscriptTurn(
         role=turn.role,
         content=turn.content,
         timestamp=timestamp(turn.started_at),
-        endTimestamp=timestamp(turn.ended_at),
+        endTimestamp=timestamp(max(turn.started_at, turn.ended_at)),
     )
-    if turn.start_ms is not None and turn.end_ms is not None:
-        record["audioOffsetMs"] = turn.start_ms
-        record["endAudioOffsetMs"] = turn.end_ms
-    if turn.role == "user" and turn.user_id:
-        record["userId"] = turn.user_id
-    if turn.role == "user" and turn.language:
-        record["language"] = turn.language
+    if turn.role == "user":
+        if turn.user_id and turn.user_id.strip():
+            record["userId"] = turn.user_id
+        if turn.language and _LANGUAGE.fullmatch(turn.language):
+            record["language"] = turn.language
     return record
 
 
-def _tool_call(call: ToolCall) -> list[ToolCallRecord]:
-    records = [
-        ToolCallRecord(
-            kind="tool_call",
-            toolCallId=call.tool_call_id,
-            name=call.name,
-            arguments=call.arguments,
-            timestamp=timestamp(call.called_at),
-        ),
-        *(
-            ToolCallRecord(
-                kind="tool_result",
-                toolCallId=call.tool_call_id,
-                content=result.content,
-                timestamp=timestamp(result.returned_at),
-            )
-            for result in call.results
-        ),
-    ]
-    offsets = [call.offset_ms, *(result.offset_ms for result in call.results)]
-    for record, offset in zip(records, offsets, strict=True):
-        if offset is not None:
-            record["audioOffsetMs"] = offset
+def _tool_calls(calls: list[ToolCall], *, recorded: bool) -> list[ToolCallRecord]:
+    """Return the records of tool calls, given in their order: each before its results."""
+    records: list[ToolCallRecord] = []
+    ids: set[str] = set()
+    for call in calls:
+        tool_call_id = unique_id(call.tool_call_id, ids)
+        ids.add(tool_call_id)
+        for record, offset in _tool_call(call, tool_call_id):
+            if recorded and offset is not None and offset >= 0:
+                record["audioOffsetMs"] = offset
+            records.append(record)
     return records
+
+
+def _tool_call(call: ToolCall, tool_call_id: str) -> Iterator[tuple[ToolCallRecord, int | None]]:
+    """Yield the records of a tool call, and the offset of each."""
+    at = call.called_at
+    record = ToolCallRecord(
+        kind="tool_call",
+        toolCallId=tool_call_id,
+        name=_filled(call.name),
+        arguments=call.arguments,
+        timestamp=timestamp(at),
+    )
+    yield record, call.offset_ms
+    for result in sorted(call.results, key=lambda result: result.returned_at):
+        record = ToolCallRecord(
+            kind="tool_result",
+            toolCallId=tool_call_id,
+            content=result.content,
+            timestamp=timestamp(max(at, result.returned_at)),
+        )
+        yield record, result.offset_ms

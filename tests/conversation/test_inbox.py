@@ -63,6 +63,9 @@ GOOD: dict[str, Any] = {
     "arguments": "{}",
     "content": "7",
     "final": True,
+    "frame": 7,
+    "called_name": "weather",
+    "called_arguments": "{}",
 }
 """A value for each argument that a verb may have."""
 

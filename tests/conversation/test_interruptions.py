@@ -230,6 +230,25 @@ def test_an_interruption_is_marked() -> None:
     assert not second.interrupted
 
 
+def test_speech_that_is_made_right_after_the_interruption_is_the_next_turn() -> None:
+    """It is no part of the turn that was cut, even before the end of that is announced."""
+    first, second = report_of(
+        *[*behind(1, HELLO), *plays(1, until=2), interrupted(2)],
+        *[*behind(2, "Sorry?", secs=0.5), bot_stopped_speaking(2.01)],
+        *[*plays(2.02, until=2.5), text_played(2.5, "Sorry?"), bot_stopped_speaking(2.5)],
+    ).turns
+    assert (first.content, first.unheard) == ("Hello there, how", "can I help you today?")
+    assert (second.content, second.unheard, second.interrupted) == ("Sorry?", "", False)
+
+
+def test_words_after_an_interruption_are_the_next_turn_though_no_stop_came() -> None:
+    """Words that the output releases after it was interrupted are not those that it dropped."""
+    assert lines(
+        *[bot_started_speaking(1), text_played(2, "Hi."), interrupted(3)],
+        *[text_made(3, "Sorry?"), text_played(4, "Sorry?")],
+    ) == ["assistant: Hi.", "assistant: Sorry?"]
+
+
 def test_a_lost_stop_ends_with_the_interruption() -> None:
     """Speech after an interrupted turn is the next, though its stop was never announced."""
     assert lines(

@@ -15,6 +15,7 @@ from pipecat_roark.conversation.state import CallState
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import FrameReader
 from pipecat_roark.moments import Edge
+from pipecat_roark.sighting import Sighting
 from support.events import (
     audio_played,
     bot_onset,
@@ -291,7 +292,7 @@ def exchange(state: CallState, reader: FrameReader, now: float, number: int) -> 
     call.user_speaks([3, 2], delay=0.3)
     call.bot_speaks([(12, 4.0), (8, 3.0)], cut=5.0 if number % 8 == 0 else None)
     for sight in sorted(call.sights, key=lambda sight: sight.arrives):
-        reader.read(sight.frame, ns(sight.at), played=sight.played)
+        reader.read(sight.frame, Sighting(ns(sight.at), sight.played, handed=True))
     state.tool_called(ns(now), f"call-{number}", "weather", "{}")
     return call.now
 

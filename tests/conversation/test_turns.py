@@ -183,6 +183,47 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ],
         ["user: Hello.", "assistant: Hi."],
     ),
+    "the pipeline never takes the floor back": (
+        [
+            *[user_turn_started(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
+            *[user_turn_started(5), user_said(6, "A table."), *spoken(6.5, "When?")],
+            *[user_turn_started(9), user_said(10, "Today."), *spoken(10.5, "Fine.")],
+        ],
+        [
+            *["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
+            *["user: Today.", "assistant: Fine."],
+        ],
+    ),
+    "a detector never tells the end of speech": (
+        [
+            *[user_started_speaking(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
+            *[user_started_speaking(5), user_said(6, "A table."), *spoken(6.5, "When?")],
+        ],
+        ["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
+    ),
+    "a user is muted in the middle of speech": (
+        [
+            *[user_started_speaking(1), user_turn_started(1), user_said(2, "Hello.")],
+            *[user_muted(2.1), *spoken(2.5, "Hi."), user_unmuted(4), *heard(5, "A table.")],
+        ],
+        ["user: Hello.", "assistant: Hi.", "user: A table."],
+    ),
+    "neither a start nor an end is told any more": (
+        [
+            *[user_turn_started(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
+            *[user_said(9, "A table."), *spoken(10, "When?")],
+        ],
+        ["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
+    ),
+    "a last segment of a turn that was never taken": (
+        [
+            user_turn_started(1),
+            user_said(2, "Hello."),
+            *spoken(2.5, "Hi."),
+            user_said(3, "It is me."),
+        ],
+        ["user: Hello. It is me.", "assistant: Hi."],
+    ),
     "a turn that is taken but was never given": (
         [
             user_started_speaking(1),
@@ -336,6 +377,13 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
             text_played(3, "Yes?"),
         ],
         ["assistant: Hi. Yes?"],
+    ),
+    "a stop that never comes, and a turn of the user": (
+        [
+            *[bot_started_speaking(1), text_played(2, "Hi."), *heard(3, "Hello.")],
+            *[bot_started_speaking(5), text_played(6, "Yes?"), bot_stopped_speaking(6)],
+        ],
+        ["assistant: Hi.", "user: Hello.", "assistant: Yes?"],
     ),
     "a long pause": (
         [*spoken(1, "Hi."), *spoken(9, "Are you there?")],

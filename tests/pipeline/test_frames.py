@@ -34,6 +34,7 @@ from pipecat.transcriptions.language import Language
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
 from pipecat_roark.moments import Edge
+from pipecat_roark.sighting import Sighting
 from support.calls import spoken
 from support.events import ns
 
@@ -59,7 +60,8 @@ class Notebook:
 
     def __getattr__(self, verb: str) -> Any:
         def note(at: int, *args: Any, **options: Any) -> None:
-            self.notes.append((verb, at, *args, *options.values()))
+            # What tells calls apart is asked of a real call state.
+            self.notes.append((verb, at, *args, *[v for k, v in options.items() if k == "final"]))
 
         return note
 
@@ -76,12 +78,12 @@ class Places:
         return 100 - round(10 * secs)
 
 
-def notes(*sights: tuple[Frame, int, bool], track: Any = None) -> list[Note]:
-    """Return what is told of frames, each seen at a time and released or not."""
+def notes(*sights: tuple[Frame, int, bool], handed: bool = True, track: Any = None) -> list[Note]:
+    """Return what is noted of frames, each seen at a time, and released or on its way."""
     notebook: Any = Notebook()
     reader = FrameReader(notebook)
     for frame, at, played in sights:
-        reader.read(frame, at, played=played, track=track)
+        reader.read(frame, Sighting(at, played, handed and not played, track))
     written: list[Note] = notebook.notes
     return written
 
@@ -263,7 +265,20 @@ def test_an_interruption_counts_at_the_output() -> None:
     """What waits is dropped when the interruption gets to the output, once."""
     down, up = broadcast(InterruptionFrame)
     sights = [(down, AT, False), (up, AT, False), (down, AT + 5, True), (down, AT + 6, True)]
-    assert notes(*sights) == [("interrupted", AT + 5)]
+    assert notes(*sights, handed=False) == [("interrupted", AT + 5)]
+
+
+def test_an_interruption_counts_when_the_output_gets_it() -> None:
+    """Speech that the output gets right behind the interruption is not dropped."""
+    down, text = InterruptionFrame(), spoken("Sorry?")
+    told = notes((down, AT, False), (text, AT + 1, False), (down, AT + 2, True))
+    assert [(verb, at) for verb, at, *_ in told] == [("interrupted", AT), ("text_made", AT + 1)]
+
+
+def test_speech_that_never_gets_to_the_output_is_not_made() -> None:
+    """What a processor drops before the output is nothing to anybody."""
+    frames_of_speech = [spoken("Hi."), audio(), TTSStartedFrame(), TTSStoppedFrame()]
+    assert notes(*[(frame, AT, False) for frame in frames_of_speech], handed=False) == []
 
 
 @pytest.mark.skipif(
@@ -295,6 +310,13 @@ def test_the_two_frames_of_a_result_need_not_name_each_other() -> None:
     results = [FunctionCallResultFrame(*CALL, result) for result in (7, 7, 8)]
     told = notes(*[(frame, AT, False) for frame in results])
     assert [note[3] for note in told if note[0] == "tool_returned"] == ["7", "8"]
+
+
+def test_results_that_are_alike_and_far_apart_count_each() -> None:
+    """Two frames that do not name each other are one broadcast only if they come together."""
+    sights = [(FunctionCallResultFrame(*CALL, 7), AT + ns(at), False) for at in (0, 1.5, 1.6)]
+    told = notes(*sights)
+    assert [note[1] for note in told if note[0] == "tool_returned"] == [AT, AT + ns(1.5)]
 
 
 def test_results_that_are_alike_count_each() -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     EndFrame,
-    Frame,
-    FunctionCallCancelFrame,
-    FunctionCallInProgressFrame,
-    FunctionCallResultFrame,
     InterruptionFrame,
     TTSAudioRawFrame,
     UserStartedSpeakingFrame,
@@ -21,7 +17,6 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineTask
 from pipecat.processors.filters.identity_filter import IdentityFilter
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from pipecat_roark import RoarkObserver
 from support.audio import RIGHT, heard
@@ -56,6 +51,25 @@ async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:
     assert played - len("tonight, ") - 3 < kept <= played + 1
     assert second.content == "Sorry?"
     assert (first.interrupted, second.interrupted) == (True, False)
+
+
+async def test_an_answer_right_behind_an_interruption_is_the_next_turn(local: LocalRoark) -> None:
+    """Speech that is made in the instant of an interruption is no part of what it cut."""
+
+    async def script(call: Call) -> None:
+        await call.bot_says(ANSWER, secs=3.0)
+        await asyncio.sleep(0.9)
+        await call.push(InterruptionFrame())
+        await call.bot_says("Sorry, go ahead.")
+        await call.quiet()
+        await call.end()
+
+    roark, _ = await held(local, script)
+    first, second = roark.report().turns
+    assert f"{first.content} {first.unheard}" == ANSWER
+    assert first.content.startswith("Our table")
+    assert (first.interrupted, second.interrupted) == (True, False)
+    assert (second.content, second.unheard) == ("Sorry, go ahead.", "")
 
 
 async def test_an_interruption_of_silence_changes_nothing(local: LocalRoark) -> None:
@@ -166,6 +180,26 @@ async def test_no_detector_is_needed(local: LocalRoark) -> None:
     ]
 
 
+async def test_a_stop_may_never_come(local: LocalRoark) -> None:
+    """Turns stand apart though no frame ever tells that the user stopped."""
+
+    async def script(call: Call) -> None:
+        for question, answer in (("One?", "First."), ("Two?", "Second."), ("Three?", "Third.")):
+            await call.push(UserStartedSpeakingFrame())
+            await asyncio.sleep(0.2)
+            await call.push(said(question))
+            await asyncio.sleep(0.1)
+            await call.bot_says(answer, secs=0.3)
+            await call.quiet()
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == [
+        *["user: One?", "assistant: First.", "user: Two?", "assistant: Second."],
+        *["user: Three?", "assistant: Third."],
+    ]
+
+
 async def test_muted_or_silent_users_make_no_turn(local: LocalRoark) -> None:
     """Speech of which nothing is understood leaves no turn behind (pipecat 5005)."""
 
@@ -246,71 +280,6 @@ async def test_without_an_output_what_was_generated_counts(local: LocalRoark) ->
     assert lines(stored) == ["user: Hello?", "assistant: Hello there. How can I help?"]
     assert stored.ended is not None
     assert "audioOffsetMs" not in stored.ended["transcript"][0]
-
-
-class Toolbox(FrameProcessor):
-    """Runs tools as a language model's service does: every frame goes both ways."""
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Pass a frame on."""
-        await super().process_frame(frame, direction)
-        await self.push_frame(frame, direction)
-
-    async def tell(self, kind: type[Frame], **fields: Any) -> None:
-        """Push a frame each way, as this Pipecat does."""
-        if hasattr(self, "broadcast_frame"):
-            await self.broadcast_frame(kind, **fields)
-        else:
-            await self.push_frame(kind(**fields), FrameDirection.DOWNSTREAM)
-            await self.push_frame(kind(**fields), FrameDirection.UPSTREAM)
-
-    async def call(self, name: str, arguments: Any) -> None:
-        """Begin to run a tool."""
-        fields = {"function_name": name, "tool_call_id": f"id-{name}", "arguments": arguments}
-        await self.tell(FunctionCallInProgressFrame, **fields)
-
-    async def give(self, name: str, result: Any) -> None:
-        """Return what a tool returned."""
-        fields = {"function_name": name, "tool_call_id": f"id-{name}", "arguments": {}}
-        await self.tell(FunctionCallResultFrame, **fields, result=result)
-
-    async def drop(self, name: str) -> None:
-        """Give a tool up."""
-        fields = {"function_name": name, "tool_call_id": f"id-{name}"}
-        await self.tell(FunctionCallCancelFrame, **fields)
-
-
-async def test_tools_are_recorded_once(local: LocalRoark) -> None:
-    """Tools that run at a time, that are given up and that never answer (pipecat 3661, 5779)."""
-    toolbox = Toolbox()
-
-    async def script(call: Call) -> None:
-        await toolbox.call("weather", '{"city": "Oslo"}')
-        await toolbox.call("tables", {"at": float("nan")})
-        await toolbox.call("history", {})
-        await toolbox.call("transfer", None)
-        await toolbox.give("tables", {"free": [1, 2]})
-        await toolbox.give("weather", "clear")
-        await toolbox.drop("history")
-        await asyncio.sleep(0.2)
-        await call.end()
-
-    roark, stored = await held(local, script, toolbox)
-    assert stored.ended is not None
-    assert [
-        (record["kind"], record["toolCallId"], record.get("arguments") or record.get("content"))
-        for record in stored.ended["toolCalls"]
-    ] == [
-        ("tool_call", "id-weather", '{"city": "Oslo"}'),
-        ("tool_result", "id-weather", "clear"),
-        ("tool_call", "id-tables", '{"at":"nan"}'),
-        ("tool_result", "id-tables", '{"free":[1,2]}'),
-        ("tool_call", "id-history", "{}"),
-        ("tool_result", "id-history", "CANCELLED"),
-        ("tool_call", "id-transfer", "{}"),
-    ]
-    outcomes = [call.outcome for call in roark.report().tool_calls]
-    assert outcomes == ["returned", "returned", "cancelled", "pending"]
 
 
 async def test_a_late_start_is_no_second_turn(local: LocalRoark) -> None:

@@ -27,6 +27,7 @@ from pipecat.frames.frames import (
 
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.frames import SPEAKING_FRAMES, FrameReader
+from pipecat_roark.sighting import Sighting
 from support.calls import spoken
 from support.events import ns, wall
 
@@ -145,7 +146,7 @@ class Simulation:
         reader = FrameReader(state)
         sights = sorted(self.sights, key=lambda sight: sight.arrives)
         for position, sight in enumerate(sights):
-            reader.read(sight.frame, ns(sight.at), played=sight.played)
+            reader.read(sight.frame, Sighting(ns(sight.at), sight.played, handed=True))
             if position in ask_after:
                 state.report(ns(sight.at), wall=wall)
         return state.report(ns(self.now), wall=wall)

@@ -45,8 +45,9 @@ class BotSide(History):
         """
         self._speech_was_announced = True
         bot, speaks = self.bot, bool(self.voices)
+        stop_lost = bot and voice in self.voices and self._user_spoke_since(bot)
         self.voices.add(voice)
-        if speaks and bot and not bot.interrupted:
+        if speaks and bot and not bot.interrupted and not stop_lost:
             return
         self._played_at = None
         if bot and self._continues(bot, at):
@@ -103,7 +104,8 @@ class BotSide(History):
         if fragment is None or not words.text.strip():
             return
         bot = self.bot
-        if not (bot and (self.voices or self._continues(bot, at))):
+        speaks = bot and self.voices and not bot.interrupted
+        if not (bot and (speaks or self._continues(bot, at))):
             bot = self.open_bot_turn(Edge(at), BotState.WORDS_ONLY)
         bot.say(fragment, at)
 
@@ -132,4 +134,7 @@ class BotSide(History):
         paused = self._speech_was_announced and not bot.words_only and pause > RESUME_NS
         if bot.interrupted or paused:
             return False
-        return not any(isinstance(turn, UserTurn) and turn.counts for turn in self.after(bot))
+        return not self._user_spoke_since(bot)
+
+    def _user_spoke_since(self, bot: BotTurn) -> bool:
+        return any(isinstance(turn, UserTurn) and turn.counts for turn in self.after(bot))

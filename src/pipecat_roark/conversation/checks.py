@@ -74,6 +74,9 @@ CHECKS: dict[str, Callable[[object], bool]] = {
     "name": _is_text,
     "arguments": _is_text,
     "content": _is_text,
+    "called_name": _is_text_or_none,
+    "called_arguments": _is_text_or_none,
+    "frame": lambda value: value is None or isinstance(value, int),
     "final": lambda value: isinstance(value, bool),
 }
 """What an argument must be, by its name: one name means one thing in every verb."""

@@ -34,11 +34,12 @@ class CallState:
 
     Args:
         pipecat_call_id: The call's identity.
+        boundary: Catches and logs errors; by default, one of its own does.
     """
 
-    def __init__(self, pipecat_call_id: str) -> None:
+    def __init__(self, pipecat_call_id: str, boundary: ErrorBoundary | None = None) -> None:
         self._pipecat_call_id = pipecat_call_id
-        self._boundary = ErrorBoundary("call")
+        self._boundary = boundary or ErrorBoundary("call")
         self._inbox = Inbox(self._boundary)
         self._tools = Tools()
         self._started: int | None = None
@@ -78,17 +79,53 @@ class CallState:
         if self._ended is None:
             self._inbox.add(kind, at, verb, args, kwargs)
 
-    def tool_called(self, at: int, tool_call_id: str, name: str, arguments: str) -> None:
-        """Note a tool call; it counts once, however often it is seen."""
-        self._note_tool(Tools.called, at, tool_call_id, name, arguments)
+    def tool_called(
+        self, at: int, tool_call_id: str, name: str, arguments: str, *, frame: int | None = None
+    ) -> None:
+        """Note a tool call; it counts once, however often the same `frame` is seen.
 
-    def tool_returned(self, at: int, tool_call_id: str, content: str, *, final: bool) -> None:
-        """Note a result of a tool call; unless it is `final`, more may follow."""
-        self._note_tool(Tools.returned, at, tool_call_id, content, final=final)
+        Args:
+            at: Pipeline time.
+            tool_call_id: The id that the model gave; it may come again, or be empty.
+            name: The tool's name.
+            arguments: Its arguments as text.
+            frame: The identity of the frame that announced the call; None if a result did.
+        """
+        self._note_tool(Tools.called, at, tool_call_id, name, arguments, frame)
 
-    def tool_cancelled(self, at: int, tool_call_id: str) -> None:
+    def tool_returned(  # noqa: PLR0913  # a result, and what tells which call it belongs to
+        self,
+        at: int,
+        tool_call_id: str,
+        content: str,
+        *,
+        final: bool,
+        called_name: str | None = None,
+        called_arguments: str | None = None,
+    ) -> None:
+        """Note a result of a tool call; unless it is `final`, more may follow.
+
+        Args:
+            at: Pipeline time.
+            tool_call_id: The id that the model gave to the call.
+            content: The result as text.
+            final: Whether it is the last result.
+            called_name: The tool's name, if the result tells it.
+            called_arguments: The arguments of the call, if the result tells them.
+        """
+        self._note_tool(
+            Tools.returned,
+            at,
+            tool_call_id,
+            content,
+            final=final,
+            called_name=called_name,
+            called_arguments=called_arguments,
+        )
+
+    def tool_cancelled(self, at: int, tool_call_id: str, *, called_name: str | None = None) -> None:
         """Note that a tool call was cancelled."""
-        self._note_tool(Tools.cancelled, at, tool_call_id)
+        self._note_tool(Tools.cancelled, at, tool_call_id, called_name)
 
     def report(
         self,

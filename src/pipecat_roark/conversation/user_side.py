@@ -1,7 +1,8 @@
 """The user's half of a conversation: speech and transcriptions, made into turns.
 
 1. A turn opens with speech and closes with the pipeline's turn frames, if there are any. Without
-   them, speech after a finished utterance opens the next turn. A muted user opens none.
+   them, speech after a finished utterance opens the next turn. Speech after an answer opens one in
+   any case, as the frame that closes a turn may be lost. A muted user opens none.
 2. A transcription belongs to the latest turn whose speech it can be: not to speech that only just
    began, and not to speech that ended long ago and has its words. It may also be what made the
    pipeline give the user the floor, a moment later.
@@ -79,7 +80,7 @@ class UserSide(History):
     def _turn_of_speech(self, edge: Edge) -> UserTurn:
         """Return the user's turn that speech at `edge` belongs to."""
         user = self.user
-        if user is None or user.closed:
+        if user is None or user.closed or self._is_done(user):
             return self.open_user_turn(edge)
         if user.has_floor or (user.speaking and not self.answered(user)):
             return user
@@ -94,9 +95,17 @@ class UserSide(History):
         if before := self._turn_that_waits(user, at):
             return before
         continues = user.has_floor or (user.speaking and not user.closed)
-        if continues or not user.fragments or at - user.last.at <= LATE_WORDS_NS:
+        if (
+            (continues and not self._is_done(user))
+            or not user.fragments
+            or at - user.last.at <= LATE_WORDS_NS
+        ):
             return user
         return self.open_user_turn(Edge(at), Edge(at))
+
+    def _is_done(self, user: UserTurn) -> bool:
+        """Return whether a turn was answered, though its end may never have been announced."""
+        return bool(user.fragments) and self.answered(user)
 
     def _turn_of_unannounced_words(self, at: int) -> UserTurn:
         """Return the turn of words of a user whose speech no frame announces."""
