@@ -1,7 +1,7 @@
 """Which sighting of a frame counts.
 
-A frame is seen at every hop between two processors. Many frames are broadcast: then two of them, one
-in each direction, say the same.
+A frame is seen at every hop between two processors. Many frames are broadcast: then two of them,
+one in each direction, say the same.
 """
 
 from __future__ import annotations
