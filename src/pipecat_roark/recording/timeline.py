@@ -85,7 +85,7 @@ class Timeline:
         """Remove `count` samples of both tracks from the front; None if they may still change."""
         if any(track.decided(now_ns) - track.popped < count for track in self._all()):
             return None
-        return self._pop_front(count)
+        return self.pop_front(count)
 
     @property
     def waiting(self) -> bool:
@@ -100,11 +100,22 @@ class Timeline:
         """Return what was added and not removed, as it looks now; this decides nothing."""
         return self._pad(Track.preview)
 
-    def pop_rest(self) -> tuple[bytes, bytes]:
-        """Decide everything and remove it; silence fills up the shorter track."""
+    def decide_all(self) -> int:
+        """Decide everything; return how many samples are left of the longer track."""
         for track in self._all():
             track.decide_all()
-        return self._pop_front(max(track.laid - track.popped for track in self._all()))
+        return max(track.laid - track.popped for track in self._all())
+
+    def pop_rest(self) -> tuple[bytes, bytes]:
+        """Decide everything and remove it; silence fills up the shorter track."""
+        return self.pop_front(self.decide_all())
+
+    def pop_front(self, count: int) -> tuple[bytes, bytes]:
+        """Remove `count` samples of both tracks from the front, with silence where none are."""
+        user, bot = (
+            _mix([track.pop_front(count) for track in lines]) for lines in self._tracks.values()
+        )
+        return user, bot
 
     def offset_ms(self, speaker: Speaker, index: int, end: bool = False) -> int:  # noqa: FBT001, FBT002
         """Return the place of a sample of `speaker` in the recording, in milliseconds."""
@@ -134,12 +145,6 @@ class Timeline:
 
     def _all(self) -> Iterator[Track]:
         return chain.from_iterable(self._tracks.values())
-
-    def _pop_front(self, count: int) -> tuple[bytes, bytes]:
-        user, bot = (
-            _mix([track.pop_front(count) for track in lines]) for lines in self._tracks.values()
-        )
-        return user, bot
 
 
 def _mix(lines: list[bytes]) -> bytes:
