@@ -25,6 +25,8 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import guard
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from pipecat_roark.recording.external import ExternalRecorder
+from pipecat_roark.recording.listener import Recorder
 from support.calls import tone
 from support.feed import OUT_RATE, Feed, bursts, heard, microphone, speech
 
@@ -406,3 +408,22 @@ async def test_the_events_hand_out_what_the_listener_released(
         ("on_audio_data", stereo(left, right), OUT_RATE, 2),
         ("on_track_audio_data", left.tobytes(), right.tobytes(), OUT_RATE, 2),
     ]
+
+
+async def test_a_second_start_of_the_pipeline_changes_nothing(feed: Feed) -> None:
+    """What was recorded stays, and goes on."""
+    said = tone(1, OUT_RATE)
+    await feed.play(microphone(said, rate=OUT_RATE))
+    await feed.push(StartFrame())
+    await feed.play(microphone(said, 1, rate=OUT_RATE))
+    await feed.recorder.stop_recording()
+    assert np.array_equal(feed.recorded()[0], np.tile(said, 2))
+
+
+def test_both_recorders_have_all_that_a_call_asks_of_them(feed: Feed) -> None:
+    """The call and the observer know them by one protocol."""
+    recorders: list[Recorder] = [feed.recorder, ExternalRecorder(feed.recorder, feed)]
+    names = [name for name in vars(Recorder) if not name.startswith("_")]
+    assert len(names) >= 12
+    for each in recorders:
+        assert [name for name in names if not hasattr(each, name)] == []

@@ -30,6 +30,11 @@ class Gaps:
         self._index.append(index)
         self._total.append(count + (self._total[-1] if self._total else 0))
 
+    def add_in_front(self, count: int) -> None:
+        """Add `count` samples of silence before all received samples."""
+        self._index.insert(0, 0)
+        self._total = array("q", [count, *(count + total for total in self._total)])
+
     def before(self, index: int, *, end: bool) -> int:
         """Return how much silence lies before a received sample.
 
@@ -110,6 +115,17 @@ class OpenPauses:
         for later in self._segments:
             later.lag -= silence
         return segment, silence
+
+    def move(self, later: int, *, delay: int = 0) -> None:
+        """Adapt to a clock that counts from another origin.
+
+        Args:
+            later: How much later every moment is.
+            delay: How much more every frame is delayed.
+        """
+        for segment in self._segments:
+            segment.since += later
+            segment.lag += delay
 
     def indexes(self) -> list[int]:
         """Return the indexes of the samples behind the pauses."""

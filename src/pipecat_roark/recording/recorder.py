@@ -30,6 +30,8 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.recording import Recording, Source, Stereo
+from pipecat_roark.recording.samples import silence
+from pipecat_roark.recording.ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +48,8 @@ CHANNELS = 2
 """Left is the user, right is the bot."""
 LAY_NS = SECOND // 2
 """How long frames wait to be laid together: most of what a short frame costs is the handling."""
+TICK_SECS = 0.5
+"""How often audio is handed out while no frame comes; a chunk is longer than this."""
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
 # Newer Pipecats have frames that start and stop recorders.
 _STARTS = getattr(pipecat_frames, "AudioBufferStartRecordingFrame", ())
@@ -95,6 +99,7 @@ class StereoRecorder(AudioBufferProcessor):
         self._bot = _Inbox("bot")
         self._inboxes: dict[type, _Inbox] = {}
         self._warned_of_format = False
+        self._ticker = Ticker(self._tick, TICK_SECS)
 
     @property
     def processor(self) -> AudioBufferProcessor:
@@ -139,7 +144,7 @@ class StereoRecorder(AudioBufferProcessor):
         if not self._armed:
             self._lay_all()
             self._armed = True
-            await self._call_event_handler("on_recording_started")
+            await self._started_recording()
 
     async def stop_recording(self) -> None:
         """Hand out what is left, and ignore audio until `start_recording`."""
@@ -147,12 +152,13 @@ class StereoRecorder(AudioBufferProcessor):
             return
         self._lay_all()
         self._armed = False
+        self._ticker.stop()
         now = self._now()
         for edge in self._tape.bot_silenced():
             self._listener.on_bot_offset(now, edge)
-        rest = self._tape.pop_rest()
-        if rest is not None:
-            await self._hand_out(rest)
+        for audio in self._tape.pop_rest(self._chunk_frames):
+            with self._guard:
+                await self._hand_out(audio)
         await self._call_event_handler("on_recording_stopped")
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as Pipecat's own
@@ -177,6 +183,7 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def cleanup(self) -> None:
         """Finish the call: no frame comes any more."""
+        self._ticker.stop()
         await super().cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
         with self._guard:
             await self._listener.on_cleanup()
@@ -208,22 +215,41 @@ class StereoRecorder(AudioBufferProcessor):
             self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
             self._tape = Recording(self._sample_rate, paced=self.after_output)
         if self._armed:
-            await self._call_event_handler("on_recording_started")
+            await self._started_recording()
+
+    async def _started_recording(self) -> None:
+        if self.in_pipeline:
+            self._ticker.start()
+        await self._call_event_handler("on_recording_started")
 
     async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
         """Keep a frame, and then do one piece of work, so that none holds up the event loop."""
         inbox = self._user if isinstance(frame, InputAudioRawFrame) else self._bot
         self._inboxes[type(frame)] = inbox
         inbox.arrivals.append((frame, now))
+        if await self._hand_out_decided(now):
+            return
         if self._armed and self._tape.origin_ns is not None:
-            waiting = (box.arrivals[0] for box in (self._user, self._bot) if box.arrivals)
-            oldest = min(arrival for _, arrival in waiting)
-            chunk = self._tape.pop_decided(self._chunk_frames, oldest)
-            if chunk is not None:
-                await self._hand_out(chunk)
-                return
             inbox.lay_by = now + LAY_NS
         self._lay(inbox)
+
+    async def _tick(self) -> None:
+        """Do the piece of work that would be due if a frame came."""
+        with self._guard:
+            now = self._now()
+            if not await self._hand_out_decided(now):
+                for inbox in (self._user, self._bot):
+                    if inbox.lay_by <= now:
+                        self._lay(inbox)
+
+    async def _hand_out_decided(self, now: int) -> bool:
+        """Hand out the next chunk if nothing in it can change any more."""
+        waiting = [box.arrivals[0][1] for box in (self._user, self._bot) if box.arrivals]
+        oldest = min(waiting, default=now)
+        chunk = self._tape.pop_decided(self._chunk_frames, oldest) if self._armed else None
+        if chunk is not None:
+            await self._hand_out(chunk)
+        return chunk is not None
 
     def _lay_all(self) -> None:
         self._lay(self._user)
@@ -251,6 +277,9 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def _hand_out(self, audio: Stereo) -> None:
         mixed = audio.interleaved()
+        # Silence is one and the same object, so that any number of such chunks may wait somewhere.
+        if mixed == silence(len(mixed)):
+            mixed = silence(len(mixed))
         released = self._listener.on_audio(mixed)
         if released is not mixed:
             audio = Stereo.split(released)

@@ -15,6 +15,8 @@ from pipecat_roark.recording.timeline import Timeline
 from pipecat_roark.recording.utterance import Sound, Utterance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
 
 
@@ -150,11 +152,12 @@ class Recording:
         chunk = self._timeline.pop_decided(count, now_ns) if self._timeline else None
         return Stereo(*chunk) if chunk else None
 
-    def pop_rest(self) -> Stereo | None:
-        """Decide everything and remove it; None if nothing is left."""
-        if self._timeline is None or not self._timeline.waiting:
-            return None
-        return Stereo(*self._timeline.pop_rest())
+    def pop_rest(self, count: int) -> Iterator[Stereo]:
+        """Decide everything, and remove it in pieces of `count` samples and a last one."""
+        left = self._timeline.decide_all() if self._timeline else 0
+        while self._timeline and left > 0:
+            yield Stereo(*self._timeline.pop_front(min(count, left)))
+            left -= count
 
     def peek(self) -> bytes:
         """Return the audio that is laid and not removed, interleaved."""

@@ -2,7 +2,10 @@
 
 The rules:
 
-1. Sample 0 is the first sample of the call's first audio frame.
+1. Sample 0 is the first sample of the call's first audio frame, at the time when it was spoken.
+   Frames of the user that waited before anybody read them catch up with the clock in the first
+   `HOLD_SECS`. The smallest delay among them gives the time of the first one, and if that is before
+   sample 0, the origin moves there.
 2. A track holds every sample that it received, once, in order.
 3. Silence stands where there was no audio, and only there. A frame's audio ends when the frame
    arrives, so a frame that arrives late by more than its own length *may* follow a gap. It may also
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.track import Track
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ class Timeline:
 
     Args:
         rate: Sample rate of the recording in Hz.
-        origin_ns: Clock time of sample 0 in nanoseconds.
+        origin_ns: Clock time of sample 0 in nanoseconds, as far as it is known at the first frame.
         paced: Whether the bot's audio comes as it is played, rather than as it is made.
     """
 
@@ -73,13 +77,15 @@ class Timeline:
         track = self._lines.get((speaker, line)) or self._open(speaker, line)
         index = track.received if track is self.track(speaker) else None
         track.add(frames, rate, begins=begins)
+        if track.early:
+            self._move_origin(track.early, track)
         return index
 
     def pop_decided(self, count: int, now_ns: int) -> tuple[bytes, bytes] | None:
         """Remove `count` samples of both tracks from the front; None if they may still change."""
         if any(track.decided(now_ns) - track.popped < count for track in self._all()):
             return None
-        return self._pop_front(count)
+        return self.pop_front(count)
 
     @property
     def waiting(self) -> bool:
@@ -94,15 +100,31 @@ class Timeline:
         """Return what was added and not removed, as it looks now; this decides nothing."""
         return self._pad(Track.preview)
 
-    def pop_rest(self) -> tuple[bytes, bytes]:
-        """Decide everything and remove it; silence fills up the shorter track."""
+    def decide_all(self) -> int:
+        """Decide everything; return how many samples are left of the longer track."""
         for track in self._all():
             track.decide_all()
-        return self._pop_front(max(track.laid - track.popped for track in self._all()))
+        return max(track.laid - track.popped for track in self._all())
+
+    def pop_rest(self) -> tuple[bytes, bytes]:
+        """Decide everything and remove it; silence fills up the shorter track."""
+        return self.pop_front(self.decide_all())
+
+    def pop_front(self, count: int) -> tuple[bytes, bytes]:
+        """Remove `count` samples of both tracks from the front, with silence where none are."""
+        user, bot = (
+            _mix([track.pop_front(count) for track in lines]) for lines in self._tracks.values()
+        )
+        return user, bot
 
     def offset_ms(self, speaker: Speaker, index: int, end: bool = False) -> int:  # noqa: FBT001, FBT002
         """Return the place of a sample of `speaker` in the recording, in milliseconds."""
         return round(1000 * self.track(speaker).position(index, end=end) / self.rate)
+
+    def _move_origin(self, count: int, spoken: Track) -> None:
+        self.origin_ns -= count * SECOND // self.rate
+        for track in self._all():
+            track.move_origin(count, spoken=track is spoken)
 
     def _open(self, speaker: Speaker, line: Hashable) -> Track:
         tracks = self._tracks[speaker]
@@ -113,7 +135,8 @@ class Timeline:
 
     def _new_track(self, speaker: Speaker, *, popped: int = 0) -> Track:
         paced = self._paced or speaker == "user"
-        return Track(self.rate, self.origin_ns, paced=paced, popped=popped)
+        opens = speaker == "user"
+        return Track(self.rate, self.origin_ns, paced=paced, opens=opens, popped=popped)
 
     def _pad(self, read: Callable[[Track], bytes]) -> tuple[bytes, bytes]:
         user, bot = (_mix([read(track) for track in lines]) for lines in self._tracks.values())
@@ -122,12 +145,6 @@ class Timeline:
 
     def _all(self) -> Iterator[Track]:
         return chain.from_iterable(self._tracks.values())
-
-    def _pop_front(self, count: int) -> tuple[bytes, bytes]:
-        user, bot = (
-            _mix([track.pop_front(count) for track in lines]) for lines in self._tracks.values()
-        )
-        return user, bot
 
 
 def _mix(lines: list[bytes]) -> bytes:

@@ -7,14 +7,13 @@ stand in `timeline.py`.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-import numpy as np
-import soxr
-
 from pipecat_roark.moments import SECOND
+from pipecat_roark.recording.converter import Converter, converted
+from pipecat_roark.recording.opening import Opening
 from pipecat_roark.recording.pauses import Gaps, OpenPauses, Segment
+from pipecat_roark.recording.samples import SampleQueue
 
 if TYPE_CHECKING:
     from pipecat_roark.moments import Frames
@@ -35,36 +34,6 @@ _JITTER_RELEASE = 0.01
 """Seconds per second by which the memory of the smallest delay fades."""
 
 
-class _Resampler:
-    """Converts audio of one rate, which has no gap, to the rate of the track."""
-
-    def __init__(self, source_rate: int, rate: int) -> None:
-        self.source_rate = source_rate
-        self._ratio = rate / source_rate
-        self._received = 0
-        self._laid = 0
-        self._stream = (
-            None
-            if source_rate == rate
-            else soxr.ResampleStream(source_rate, rate, 1, dtype="int16", quality="VHQ")
-        )
-
-    def push(self, pcm: bytes, *, last: bool = False) -> bytes:
-        """Convert the next audio; with `last`, also what the filter holds back."""
-        self._received += len(pcm) // 2
-        if self._stream is not None:
-            samples = np.frombuffer(pcm, "<i2").astype(np.int16, copy=False)
-            samples = self._stream.resample_chunk(samples, last=last)
-            pcm = samples.astype("<i2", copy=False).tobytes()
-        self._laid += len(pcm) // 2
-        return pcm
-
-    @property
-    def held_back(self) -> float:
-        """Samples, at the track's rate, that were received and not laid yet."""
-        return self._received * self._ratio - self._laid
-
-
 class Track:
     """One line of audio on the timeline.
 
@@ -72,10 +41,19 @@ class Track:
         rate: Sample rate of the track in Hz.
         origin_ns: Clock time of position 0 in nanoseconds.
         paced: Whether frames are sent in real time; otherwise no frame can come late.
+        opens: Whether its first frames may have waited before anybody read them.
         popped: Position up to which the tracks beside it were removed.
     """
 
-    def __init__(self, rate: int, origin_ns: int, *, paced: bool = True, popped: int = 0) -> None:
+    def __init__(
+        self,
+        rate: int,
+        origin_ns: int,
+        *,
+        paced: bool = True,
+        opens: bool = False,
+        popped: int = 0,
+    ) -> None:
         self._rate = rate
         self._paced = paced
         self._near = round(NEAR_SECS * rate)
@@ -84,13 +62,17 @@ class Track:
         """Position up to which the track was removed."""
         self.laid = popped
         """Position up to which the track is laid."""
-        self._pcm: deque[bytes] = deque()
-        self._resampler: _Resampler | None = None
+        self._queue = SampleQueue()
+        self._converter = Converter(rate)
+        self._unlaid: list[tuple[bytes, int]] = []
         self._end = float(popped)
         self._received = 0.0
         self._arrival = float("-inf")
         self._gaps = Gaps()
         self._pauses = OpenPauses(GAP_SECS * rate)
+        self._opening = Opening(int(HOLD_SECS * SECOND), GAP_SECS * rate)
+        if popped or not opens:
+            self._opening.close()
 
     @property
     def received(self) -> int:
@@ -100,21 +82,17 @@ class Track:
     @property
     def waiting(self) -> bool:
         """Whether the track holds audio that was not removed."""
-        held_back = self._resampler.held_back if self._resampler else 0.0
-        return self.laid > self.popped or bool(self._pauses) or held_back >= 1
+        return self.laid > self.popped or bool(self._pauses) or self._converter.held_back >= 1
 
     def peek(self) -> bytes:
         """Return what is laid and not removed."""
-        return b"".join(self._pcm)
+        return self._queue.peek()
 
     def preview(self) -> bytes:
         """Return what is laid and not removed, and behind it what is not decided yet."""
-        audio = list(self._pcm)
+        audio = [self._queue.peek()]
         for segment, silence in self._pauses.decisions():
-            audio.append(bytes(2 * silence))
-            audio += [
-                _Resampler(rate, self._rate).push(pcm, last=True) for pcm, rate in segment.audio
-            ]
+            audio += [bytes(2 * silence), converted(segment.audio, self._rate)]
         return b"".join(audio)
 
     def add(self, frames: Frames, rate: int, *, begins: bool = False) -> None:
@@ -125,19 +103,21 @@ class Track:
             rate: Their sample rate in Hz.
             begins: Whether an utterance is known to begin here, so that what comes before is a gap.
         """
-        if self._paced and not (begins or self._pauses):
+        if self._paced and not (begins or self._pauses or self._opening.includes(frames[0][1])):
             # Frames of which the last is on time are one long frame: no gap is between them.
             pcm, at = b"".join([pcm for pcm, _ in frames]), frames[-1][1]
             lag = self._since(at) - self._length(pcm, rate) - self._end
             if lag - self._pauses.baseline <= GAP_SECS * self._rate:
-                self._add(pcm, at, rate)
-                return
-        for pcm, at in frames:
-            self._add(pcm, at, rate, begins=begins or not self._paced)
+                frames = [(pcm, at)]
+        for pcm, arrival in frames:
+            self._add(pcm, arrival, rate, begins=begins or not self._paced)
             begins = False
+        self._lay()
 
     def decided(self, now_ns: int) -> int:
         """Return the position up to which nothing changes any more."""
+        if self._opening.includes(now_ns):
+            return self.popped
         now = self._since(now_ns)
         self._decide_due(now)
         if self._pauses:
@@ -145,26 +125,47 @@ class Track:
         return max(self.laid, int(now - HOLD_SECS * self._rate))
 
     def decide_all(self) -> None:
-        """Decide every pause, and lay what the resampler holds back."""
+        """Decide every pause, and lay what the converter holds back."""
         while self._pauses:
             self._decide_first()
-        self._finish_resampling()
+        self._append(self._converter.finish())
 
     def pop_front(self, count: int) -> bytes:
         """Remove `count` samples from the front, with silence where there are none."""
         if self.laid < self.popped + count:
-            self._finish_resampling()
+            self._append(self._converter.finish())
             self._lay_silence(self.popped + count - self.laid)
+        if count:
+            self._opening.close()
         self.popped += count
-        front, missing = [], 2 * count
-        while missing:
-            pcm = self._pcm.popleft()
-            if len(pcm) > missing:
-                self._pcm.appendleft(pcm[missing:])
-                pcm = pcm[:missing]
-            front.append(pcm)
-            missing -= len(pcm)
-        return b"".join(front)
+        return self._queue.pop_front(count)
+
+    @property
+    def early(self) -> int:
+        """By how many samples the audio began before sample 0, as far as it is known."""
+        return self._opening.early()
+
+    def move_origin(self, count: int, *, spoken: bool) -> None:
+        """Adapt to an origin that is `count` samples earlier, while nothing was removed.
+
+        Args:
+            count: The distance.
+            spoken: Whether this audio is what was spoken earlier, so that it begins at the origin
+                as before; otherwise it stays at its time, and more silence precedes it.
+        """
+        self._origin_ns -= count * SECOND // self._rate
+        self._arrival += count
+        undecided = self._pauses.indexes()[:1] == [0]
+        if spoken or undecided:
+            self._opening.move(count)
+            self._pauses.move(count, delay=count)
+            self._pauses.baseline += 0 if undecided else count
+        elif self._received:
+            self._pauses.move(count)
+            self._queue.prepend_silence(count)
+            self._gaps.add_in_front(count)
+            self._end += count
+            self.laid += count
 
     def onset(self, back: int) -> int:
         """Return the index at which speech began, `back` samples ago.
@@ -209,6 +210,7 @@ class Track:
     def _add(self, pcm: bytes, at: int, rate: int, *, begins: bool = False) -> None:
         now, length = self._since(at), self._length(pcm, rate)
         lag = now - length - self._end
+        opening = self._opening.note(at, lag)
         pauses = self._pauses
         pause = min(now - length - self._arrival, lag - pauses.baseline)
         if pause > GAP_SECS * self._rate:
@@ -217,11 +219,12 @@ class Track:
             pauses.add(pcm, rate, lag)
         else:
             pauses.baseline = min(lag, pauses.baseline + _JITTER_RELEASE * length)
-            self._lay(pcm, rate)
+            self._unlaid.append((pcm, rate))
         self._end += length
         self._received += length
         self._arrival = now
-        self._decide_due(now)
+        if not opening:
+            self._decide_due(now)
 
     def _decide_due(self, now: float) -> None:
         while self._pauses.is_due(now - SETTLE_SECS * self._rate):
@@ -229,34 +232,29 @@ class Track:
 
     def _decide_first(self) -> None:
         """Lay the first segment that waits, behind the silence that it turned out to follow."""
+        self._lay()
         segment, silence = self._pauses.decide()
         if silence:
-            self._finish_resampling()
+            self._append(self._converter.finish())
             self._lay_silence(silence, index=segment.index)
-        for pcm, rate in segment.audio:
-            self._lay(pcm, rate)
+        self._unlaid += segment.audio
+        self._lay()
 
-    def _lay(self, pcm: bytes, rate: int) -> None:
-        if self._resampler is None or self._resampler.source_rate != rate:
-            self._finish_resampling()
-            self._resampler = _Resampler(rate, self._rate)
-        self._append(self._resampler.push(pcm))
+    def _lay(self) -> None:
+        """Lay the frames that no pause precedes, together."""
+        self._append(self._converter.push(self._unlaid))
+        self._unlaid.clear()
 
     def _append(self, pcm: bytes) -> None:
-        self._pcm.append(pcm)
+        self._queue.append(pcm)
         self.laid += len(pcm) // 2
+        error = self._converter.pop_error()
+        self._end -= error
+        self._received -= error
 
     def _lay_silence(self, count: int, index: int | None = None) -> None:
         if count > 0:
-            self._append(bytes(2 * count))
+            self._queue.append_silence(count)
+            self.laid += count
             self._end += count
             self._gaps.add(self.received if index is None else index, count)
-
-    def _finish_resampling(self) -> None:
-        if self._resampler is None:
-            return
-        self._append(self._resampler.push(b"", last=True))
-        # The filter rounds the length of its audio to whole samples; the track follows it.
-        self._end -= self._resampler.held_back
-        self._received -= self._resampler.held_back
-        self._resampler = None
