@@ -642,3 +642,44 @@ async def test_a_killed_process_loses_next_to_nothing(
     """Its finished turns and tool calls arrive, and its audio but for the last moment, once."""
     async with crashes.roark(tmp_path / "calls") as local:
         assert await crashes.missing(local, spool_dir, "call", secs) == []
+
+
+async def test_what_the_store_refuses_again_and_again_is_given_up_by_the_next(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first delivery leaves it in the spool; the next one counts it as lost and goes on."""
+    monkeypatch.setattr("pipecat_roark.delivery.retry.WAIT_INITIAL", 0.001)
+    faults = [first(FOR_GOOD, answer(413), "upload")]
+    async with LocalRoark(tmp_path / "calls", middlewares=faults) as roark:
+        receipt = await hold(roark, spool_dir, deadline_secs=5)
+        assert receipt.lost == ()
+        assert {(gap.what, gap.count) for gap in receipt.spooled} == {
+            ("audio chunk", 5),
+            ("call-ended", 1),
+        }
+        (recovered,) = await deliver(roark, spool_dir)
+        call = await roark.wait_for_end("call#1")
+    assert call.ended is not None
+    assert recovered.receipt is not None
+    assert [(loss.count, loss.reason) for loss in recovered.receipt.lost] == [(5, "rejected")]
+    assert left_in(spool_dir) == []
+
+
+async def test_an_error_of_ours_loses_nothing(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Roark's own no is final: the call waits in the spool."""
+
+    async def fail(*_: object) -> None:
+        raise ValueError
+
+    async with LocalRoark(tmp_path / "calls") as roark:
+        with monkeypatch.context() as patch:
+            patch.setattr(RoarkClient, "upload_chunk", fail)
+            receipt = await hold(roark, spool_dir)
+        assert receipt.lost == ()
+        assert [gap.reason for gap in receipt.spooled if gap.what == "audio chunk"] == [
+            "internal-error"
+        ]
+        await deliver(roark, spool_dir)
+        await assert_whole(roark)

@@ -90,6 +90,12 @@ async def truncate(request: web.Request, _: Handler) -> web.StreamResponse:
     return await break_off(request)
 
 
+async def take_and_truncate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do the work, and break off the body of the answer."""
+    await handler(request)
+    return await break_off(request)
+
+
 async def hang(request: web.Request, _: Handler) -> web.StreamResponse:
     """Never answer, for as long as somebody waits."""
     while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
@@ -403,7 +409,9 @@ CASES: dict[str, Case] = {
     "reset before the body": _met(2, reset),
     "reset during the body": _met(2, reset_in_the_middle),
     "reset after the body": _met(2, take_and_reset),
-    "200, truncated": _met(2, truncate),
+    "200, truncated": _met(2, take_and_truncate),
+    "200, truncated before the work": _met(2, truncate, "url"),
+    "400 of the object store": _met(4, answer(400, "<Code>RequestTimeout</Code>"), "upload"),
     "200, no JSON": _met(2, answer(200, "<html>"), "url"),
     '200, {"data": null}': _met(2, answer(200, '{"data": null}'), "url"),
     "307 to another host": _met(2, answer(307, location="http://roark.invalid/")),

@@ -16,6 +16,8 @@ The rules:
    its last error.
 8. With a spool, nothing is sent before it is on disk. Audio above the bound in memory is read back
    from the disk, and what is still owed at the end waits there, together with `call-ended`.
+9. With a spool, only Roark's own "no" makes a loss final. A chunk that the object store refused
+   again and again waits there once; a later delivery gives it up.
 """
 
 from __future__ import annotations
@@ -115,8 +117,10 @@ class Delivery:
         self._tasks = Tasks(clock, sleep)
         self._retrier = Retrier(jitter, sleep)
         self._ledger = Ledger()
-        self._sender = Sender(self._ledger, Trouble(label, clock))
+        self._trouble = Trouble(label, clock)
+        self._sender = Sender(self._ledger, self._trouble)
         self._phase = _Phase.RUNNING
+        self._resumed = False
         self._waiting_bytes = 0
         self._queue: deque[Owed] = deque()
         self._uploads: set[asyncio.Task[None]] = set()
@@ -146,6 +150,7 @@ class Delivery:
             events: Events that have not arrived, by name; without `call-ended`.
             chunks: The size of each chunk that has not arrived, by index.
         """
+        self._resumed = True
         for name, event in events.items():
             self._ledger.captured(name)
             self._start(self._event(name, event))
@@ -242,10 +247,11 @@ class Delivery:
         try:
             await self._persist(owed, bytes(owed.audio_bytes) if body is None else body)
         except DeliveryError as error:
+            self._trouble.given_up(owed.key)
             if error.refused:
                 self._refuse(error)
-                if self._spool.healthy:
-                    return  # it stays in the spool: another key may deliver it
+            if self._spool.healthy and not self._is_final(error):
+                return
             self._ledger.lost(owed.what, error.cause)
         else:
             if body is None:
@@ -266,6 +272,10 @@ class Delivery:
                     raise DeliveryError("the API key was refused", retryable=False, refused=True)
                 again = attempt.retry_state.attempt_number > 1
                 await self._sender.send(owed, body, again=again)
+
+    def _is_final(self, error: DeliveryError) -> bool:
+        """Return whether no later delivery can help either."""
+        return error.cause.reason == "rejected" and (self._resumed or not error.retryable)
 
     def _refuse(self, error: DeliveryError) -> None:
         if self._phase is not _Phase.REFUSED:

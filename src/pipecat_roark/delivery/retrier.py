@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tenacity import AsyncRetrying, retry_if_exception
 
-from pipecat_roark.delivery.retry import WAIT_MAX, Backoff, is_retryable
+from pipecat_roark.delivery.retry import WAIT_MAX, Backoff, Patience, is_retryable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,12 +38,13 @@ class Retrier:
     def attempts(self) -> AsyncRetrying:
         """Return an iterator over the tries of one request.
 
-        It ends after the first try that succeeds, and raises the error of one that is final.
+        It ends after the first try that succeeds, and raises the error of the try that is the last.
         """
-        backoff = Backoff(self._wait_secs)
+        backoff, patience = Backoff(self._wait_secs), Patience()
         return AsyncRetrying(
             sleep=self._wait,
             retry=retry_if_exception(is_retryable),
+            stop=lambda state: patience.is_over(_error(state)),
             wait=lambda state: backoff(_error(state)).total_seconds(),
             reraise=True,
         )

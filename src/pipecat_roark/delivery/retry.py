@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
 """Besides every 5xx; the set of Roark's own REST SDK, and 425 (Too Early, RFC 8470)."""
+_STORE_PASSES = RETRYABLE_STATUSES | {403}
+"""Answers of an object store that blame the moment or the URL: 403 means that it expired."""
+STORE_TRIES = 8
+"""How many times in a row an object store must blame the upload before the chunk is given up."""
 MAX_RETRY_AFTER = timedelta(seconds=60)
 WAIT_INITIAL = 0.25
 WAIT_MAX = 8.0
@@ -32,24 +36,42 @@ class DeliveryError(Exception):
         retryable: Whether another try may succeed.
         refused: Whether Roark refused the key, so that no request of this call can succeed.
         retry_after: The least wait that the server asked for.
+        tries: How many failures like this in a row are enough to give up; None if no number is.
+        misconfigured: Whether something in this machine's configuration must be mended.
         cause: What the receipt says if this was the last try.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keyword-only, each with a default
         self,
         why: str,
         *,
         retryable: bool = True,
         refused: bool = False,
         retry_after: timedelta = timedelta(0),
+        tries: int | None = None,
+        misconfigured: bool = False,
         reason: Reason | None = None,
     ) -> None:
         super().__init__(why)
         self.retryable = retryable
         self.refused = refused
         self.retry_after = retry_after
+        self.tries = tries
+        self.misconfigured = misconfigured
         usual: Reason = "unavailable" if retryable else "rejected"
         self.cause = Cause(why, reason or ("key-refused" if refused else usual))
+
+
+class Patience:
+    """Decides after each failed try of one request whether there were enough of them."""
+
+    def __init__(self) -> None:
+        self._blamed = 0
+
+    def is_over(self, error: DeliveryError) -> bool:
+        """Return whether the request is given up after this failure."""
+        self._blamed = 0 if error.tries is None else self._blamed + 1
+        return error.tries is not None and self._blamed >= error.tries
 
 
 class Backoff:
@@ -93,6 +115,30 @@ def failure(status: int, headers: Mapping[str, str], now: datetime, *, to: str) 
         retryable = wish == "true"
     return DeliveryError(
         f"{to} answered {status}", retryable=retryable, retry_after=retry_after(headers, now)
+    )
+
+
+def store_failure(
+    status: int, headers: Mapping[str, str], now: datetime, *, to: str
+) -> DeliveryError:
+    """Return the error that an unsuccessful reply of the object store stands for.
+
+    The answer is about the presigned URL, which is used up by then, and not about the chunk: with
+    a fresh URL another try may succeed. Only an answer that blames the upload and comes again and
+    again is believed.
+
+    Args:
+        status: The HTTP status.
+        headers: The reply's headers, with case-insensitive names.
+        now: The current time, needed if `Retry-After` is a date.
+        to: Who answered, for the text.
+    """
+    blames = status // 100 == 4 and status not in _STORE_PASSES  # noqa: PLR2004
+    return DeliveryError(
+        f"{to} answered {status}",
+        retry_after=retry_after(headers, now),
+        tries=STORE_TRIES if blames else None,
+        reason="rejected" if blames else None,
     )
 
 

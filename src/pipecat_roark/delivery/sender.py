@@ -73,7 +73,4 @@ class Sender:
 
     def _note_failure(self, owed: Owed, error: DeliveryError) -> None:
         self._ledger.failed(owed.what, error.cause)
-        if error.retryable:
-            self._trouble.failed(owed.key, error)
-        else:
-            self._trouble.given_up(owed.key)
+        self._trouble.failed(owed.key, error)

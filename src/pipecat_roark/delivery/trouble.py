@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipecat_roark.delivery.retry import DeliveryError
 
 REPORT_SECS = 2.0
-"""How long requests must fail before it is reported: a single retry is nobody's business."""
+"""How long requests must fail before it is reported; a wrong configuration is reported at once."""
 
 
 class Trouble:
@@ -34,7 +34,7 @@ class Trouble:
         self._reported = False
 
     def failed(self, key: str | int, error: DeliveryError) -> None:
-        """Note that a request failed and will be tried again.
+        """Note that a request failed.
 
         Args:
             key: The request.
@@ -44,7 +44,8 @@ class Trouble:
         if not self._failing:
             self._since = now
         self._failing.add(key)
-        if not self._reported and now - self._since >= REPORT_SECS:
+        lasts = error.retryable and now - self._since >= REPORT_SECS
+        if not self._reported and (lasts or error.misconfigured):
             self._reported = True
             logger.warning(
                 f"Call {self._label} can't be delivered at the moment: {error}. "
