@@ -57,6 +57,8 @@ _AUDIO_SHARE = 0.75
 """Share of the deadline after which chunks are given up, so that `call-ended` has time left."""
 _WAIT_SHARE = 0.05
 """Share of the deadline that a wait may take in the ending, so that there are many tries."""
+_SILENCE = bytes(CHUNK_BYTES)
+"""Silence takes no room: a call on hold for an hour must not cost the speech that follows."""
 _NO_ROOM = Cause("no room in the spool", "spool-full")
 
 
@@ -168,8 +170,9 @@ class Delivery:
             self._ledger.captured(CHUNK, len(part))
             if self._phase is not _Phase.OVER:
                 self._spool.keep_chunk(self.chunks, part)
-            self._queue.append(self._chunk(self.chunks, len(part), part if fits else None))
-            self._waiting_bytes += len(part) if fits else 0
+            chunk = self._chunk(self.chunks, len(part), part, fits=fits)
+            self._queue.append(chunk)
+            self._waiting_bytes += chunk.memory_bytes
             self.chunks += 1
         self._upload_waiting()
 
@@ -183,6 +186,8 @@ class Delivery:
         self._enter(_Phase.ENDING)
         self._retrier.limit_waits(self._deadline_secs * _WAIT_SHARE)
         self._retrier.cut_waits()
+        # Where the time does not suffice for all of it, silence gives way to speech.
+        self._queue = deque(sorted(self._queue, key=_is_silence))
         try:
             await self._tasks.wait_until(began + self._deadline_secs * _AUDIO_SHARE)
             self._enter(_Phase.CLOSING)
@@ -206,13 +211,20 @@ class Delivery:
     def _event(self, name: str, event: bytes) -> Owed:
         return Owed(what=name, key=name, body=event, send=self._client.send_event)
 
-    def _chunk(self, index: int, size: int, pcm: bytes | None) -> Owed:
+    def _chunk(self, index: int, size: int, pcm: bytes | None, *, fits: bool = False) -> Owed:
+        body: bytes | Callable[[], Awaitable[bytes | None]]
+        body, memory_bytes = partial(self._spool.read_chunk, index), 0
+        if pcm == _SILENCE[:size]:
+            body = _SILENCE[:size]  # of a whole chunk, the same object, whatever waits
+        elif pcm is not None and fits:
+            body, memory_bytes = pcm, size
         return Owed(
             what=CHUNK,
             key=index,
-            body=partial(self._spool.read_chunk, index) if pcm is None else pcm,
+            body=body,
             send=partial(self._client.upload_chunk, index),
             audio_bytes=size,
+            memory_bytes=memory_bytes,
         )
 
     def _capture_event(self, name: str, event: bytes) -> Owed:
@@ -237,8 +249,7 @@ class Delivery:
     async def _upload(self) -> None:
         while self._queue:
             await self._deliver(owed := self._queue.popleft())
-            if isinstance(owed.body, bytes):
-                self._waiting_bytes -= owed.audio_bytes
+            self._waiting_bytes -= owed.memory_bytes
 
     async def _deliver(self, owed: Owed) -> None:
         """Send something until it arrives, or never can."""
@@ -285,6 +296,10 @@ class Delivery:
                 f"{error}: the API key is wrong, or bound to another integration. "
                 f"Nothing more of call {self._label} is sent."
             )
+
+
+def _is_silence(owed: Owed) -> bool:
+    return owed.body == _SILENCE[: owed.audio_bytes]
 
 
 def _log_receipt(label: str, receipt: Receipt) -> None:

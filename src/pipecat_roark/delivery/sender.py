@@ -24,6 +24,7 @@ class Owed:
         body: The bytes to send, or a function that reads them from the spool.
         send: Sends the body; one try.
         audio_bytes: Length of its audio; 0 for an event.
+        memory_bytes: How much memory it takes while it waits, as far as that is bounded.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Owed:
     body: bytes | Callable[[], Awaitable[bytes | None]]
     send: Callable[[bytes], Awaitable[None]]
     audio_bytes: int = 0
+    memory_bytes: int = 0
 
 
 class Sender:
