@@ -140,7 +140,7 @@ RULES: dict[str, Rule] = {
         ("pipecat",),
         (".observer", ".watcher", ".frames", ".compat", *PIPECAT_SHELLS),
         "only these modules must follow the changes of Pipecat",
-        typed_by=(".recording.listener", ".sighting"),
+        typed_by=(".recording.listener", ".sighting", ".clocks"),
     ),
     "httpx": Outside(("httpx",), (".delivery.client",), "one module sends requests"),
     "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),

@@ -144,7 +144,7 @@ class RoarkObserver(BaseObserver):
     async def cleanup(self) -> None:
         """Finish the call: the pipeline is over."""
         with self._watcher.boundary:
-            await self._watcher.call.finished()
+            await self._watcher.on_observer_cleanup()
         await super().cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
 
     async def _ended(self, report: CallReport) -> None:

@@ -4,10 +4,14 @@ The observer is shown every frame that is pushed from one processor to the next,
 lags behind, and Pipecat drops that queue when the pipeline ends. The recorder sees the frames that
 pass it inline, so the last words and samples are safe there. Both views feed one call; a frame that
 both see counts once.
+
+Several pipelines may share an observer. The call ends with the one that holds the recorder, else
+with the last of them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -17,6 +21,7 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat
 from pipecat_roark.call import Call
+from pipecat_roark.clocks import Clocks
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.frames import (
@@ -92,6 +97,9 @@ class Watcher:
         self._reader = FrameReader(self.call.state)
         self.relevant: dict[type, bool] = {}
         """Whether frames of a type must be shown; a type that is not there was not seen yet."""
+        self._clocks = Clocks()
+        self._starts: set[int] = set()
+        self._cleanups = 0
         self._has_output = False
         self._behind_output = False
 
@@ -102,20 +110,33 @@ class Watcher:
         self.relevant[type(frame)] = awaited or isinstance(frame, RELEVANT_FRAMES)
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
-        if isinstance(frame, StartFrame) and data.destination is self.recorder.processor:
-            self._behind_output = self._has_output  # the start passes processors in their order
-        self.call.begin(data.source.get_clock().get_time, data.timestamp)
+        if isinstance(frame, StartFrame):
+            if data.destination is self.recorder.processor:
+                self._behind_output = self._has_output  # it passes processors in their order
+            self._starts.add(frame.id)
+        shift = self._clocks.shift(data.source.get_clock())
+        if shift:
+            data = replace(data, timestamp=data.timestamp + shift)
+        self.call.begin(self._clocks.now, data.timestamp)
         await self.recorder.observe(data)
         if isinstance(frame, SPEAKING_FRAMES) and self.recorder.reads_inline:
             return  # the recorder shows it with its place in the recording
         if isinstance(frame, END_FRAMES):
-            self.call.note_reason(_reason(frame))
-            if released:
+            recorded = data.destination is self.recorder.processor
+            if recorded or len(self._starts) <= 1:
+                self.call.note_reason(_reason(frame))
+            if recorded if len(self._starts) > 1 else released:
                 self.call.end()
         else:
             handed = isinstance(data.destination, BaseOutputTransport)
             played = released or not self._has_output
             self._read(frame, Sighting(data.timestamp, played, handed))
+
+    async def on_observer_cleanup(self) -> None:
+        """Finish the call if this was the last of the pipelines that share the observer."""
+        self._cleanups += 1
+        if self._cleanups >= len(self._starts):
+            await self.call.finished()
 
     # The recorder's listener
 
@@ -129,7 +150,7 @@ class Watcher:
             return
         with self.boundary:
             if isinstance(frame, StartFrame):
-                self.call.begin(self.recorder.processor.get_clock().get_time, at)
+                self.call.begin(self._clocks.now, at)
             elif isinstance(frame, END_FRAMES):
                 self.call.note_reason(_reason(frame))
                 self.call.end()
@@ -146,16 +167,17 @@ class Watcher:
         """Note at `at` where the bot can be heard last."""
         self.call.state.note("end of speech", at, Conversation.bot_offset, edge)
 
-    def on_setup(self, setup: FrameProcessorSetup) -> None:
-        """Attach the observer to the pipeline if nobody did."""
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Attach the observer to the pipeline if nobody did; return the clock to record by."""
         if compat.attach(self._observer, setup.observer):
             logger.warning(
                 "RoarkObserver was not among the observers of its pipeline and attached itself. "
                 "The right line: PipelineTask(pipeline, observers=[roark])"
             )
+        return self._clocks.reader(setup.clock)
 
     async def on_cleanup(self) -> None:
-        """Finish the call: the pipeline is over."""
+        """Finish the call: the pipeline that holds the recorder is over."""
         await self.call.finished()
 
     def _read(self, frame: Frame, seen: Sighting) -> None:

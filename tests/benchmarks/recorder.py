@@ -93,8 +93,10 @@ class Deaf:
     def on_bot_offset(self, at: int, edge: Edge) -> None:
         """Do nothing."""
 
-    def on_setup(self, setup: FrameProcessorSetup) -> None:
-        """Do nothing."""
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Return the pipeline's clock."""
+        get_time: Callable[[], int] = setup.clock.get_time
+        return get_time
 
     async def on_cleanup(self) -> None:
         """Do nothing."""

@@ -134,8 +134,10 @@ class Feed:
     def on_bot_offset(self, _at: int, edge: Edge) -> None:
         self.bot_edges.append(("until", edge.index))
 
-    def on_setup(self, setup: FrameProcessorSetup) -> None:
-        """It has nothing to set up."""
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Return the pipeline's clock."""
+        get_time: Callable[[], int] = setup.clock.get_time
+        return get_time
 
     async def on_cleanup(self) -> None:
         self.finished += 1

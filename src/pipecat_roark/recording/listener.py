@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
@@ -43,8 +45,12 @@ class Listener(Protocol):
     def on_bot_offset(self, at: int, edge: Edge) -> None:
         """Note at `at` that the bot could be heard until `edge`."""
 
-    def on_setup(self, setup: FrameProcessorSetup) -> None:
-        """Receive what the pipeline sets its processors up with."""
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Receive what the pipeline sets its processors up with.
+
+        Returns:
+            The clock to record by, in nanoseconds.
+        """
 
     async def on_cleanup(self) -> None:
         """Finish the call: the pipeline is over."""

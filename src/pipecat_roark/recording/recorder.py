@@ -166,7 +166,7 @@ class StereoRecorder(AudioBufferProcessor):
         await super().setup(setup)
         self._now = setup.clock.get_time
         with self._guard:
-            self._listener.on_setup(setup)
+            self._now = self._listener.on_setup(setup)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Record a frame and pass it on."""
