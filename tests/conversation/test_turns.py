@@ -95,6 +95,37 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         [*heard(1, "Hello.", words_at=2.8), *heard(2.5, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
+    "words that come in the next turn, after an answer": (
+        [
+            *heard(1, "Is it open?", 0.8, words_at=3.6),
+            *[bot_started_speaking(2), text_played(2.5, "It is."), interrupted(3)],
+            *[bot_stopped_speaking(3), *heard(3, "And tomorrow?", 2)],
+        ],
+        ["user: Is it open?", "assistant: It is.", "user: And tomorrow?"],
+    ),
+    "words in segments that come in the next turn, after an answer": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(1.8)],
+            *[bot_started_speaking(2), text_played(2.5, "It is."), interrupted(3)],
+            *[bot_stopped_speaking(3), user_started_speaking(3), user_said(4.8, "Is it")],
+            *[user_said(4.9, "open?"), user_stopped_speaking(6), user_said(6.2, "And tomorrow?")],
+        ],
+        ["user: Is it open?", "assistant: It is.", "user: And tomorrow?"],
+    ),
+    "words after a sound that was no turn, and speech of the assistant": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(1.3), *spoken(1.5, "Hi.")],
+            *[user_started_speaking(3), user_said(4, "Hello."), user_stopped_speaking(5)],
+        ],
+        ["assistant: Hi.", "user: Hello."],
+    ),
+    "words long after the beginning of the next turn": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(2), *spoken(2.2, "Hi.")],
+            *[user_started_speaking(3.5), user_said(6, "Hello."), user_stopped_speaking(6.5)],
+        ],
+        ["assistant: Hi.", "user: Hello."],
+    ),
     "words at the end of a short turn": (
         [*heard(1, "Hello."), *heard(2.5, "You.", 0.4)],
         ["user: Hello.", "user: You."],

@@ -153,6 +153,27 @@ async def test_words_that_come_after_the_answer_began_precede_it(local: LocalRoa
     ]
 
 
+async def test_words_that_come_in_the_next_turn_precede_their_answer(local: LocalRoark) -> None:
+    """A slow recognizer's words are in the turn that has an answer and no words yet."""
+
+    async def script(call: Call) -> None:
+        await call.user_says("", secs=0.8)
+        await call.bot_says("It is open.", secs=1.5)
+        await asyncio.sleep(0.8)
+        asyncio.get_running_loop().create_task(call.user_says("And tomorrow?", secs=1.2))
+        await asyncio.sleep(0.25)
+        await call.push(InterruptionFrame())
+        await asyncio.sleep(0.6)
+        await call.push(said("Is it open?"))
+        await asyncio.sleep(1.2)
+        await call.end()
+
+    _, stored = await held(local, script)
+    first, answer, second = lines(stored)
+    assert (first, second) == ("user: Is it open?", "user: And tomorrow?")
+    assert answer.startswith("assistant: It")
+
+
 async def test_no_detector_is_needed(local: LocalRoark) -> None:
     """Words alone, and words between turn frames, make turns (pipecat 3862, 5311)."""
 

@@ -29,6 +29,12 @@ LATE_WORDS_NS = 5 * SECOND
 """How long after its speech a transcription may come and still belong to it."""
 FRESH_SPEECH_NS = 3 * SECOND // 10
 """Speech that began more recently than this cannot have been transcribed yet."""
+YOUNG_SPEECH_NS = 2 * SECOND
+"""Words that come this soon after the beginning of speech may still be those of the turn before."""
+SEGMENT_NS = 3 * SECOND // 10
+"""Segments of the same late transcription come no further apart than this."""
+SOUND_NS = SECOND // 2
+"""Something shorter than this may be a mere sound, if the pipeline did not take it for a turn."""
 PROMPT_NS = SECOND // 10
 """Words that make the pipeline give the user the floor come no earlier than this before it."""
 _RECENT_FRAGMENTS = 64
@@ -180,6 +186,11 @@ class UserTurn(_Turn):
         """Whether it is more than a sound: it has words, or the pipeline gave the floor."""
         return bool(self.fragments) or self.has_floor or self.closed
 
+    @property
+    def is_speech(self) -> bool:
+        """Whether it is more than a short sound."""
+        return self.closed or self.last.at - self.start.at >= SOUND_NS
+
     def speech_started(self) -> None:
         """Note that speech goes on."""
         self._change("speech started")
@@ -219,6 +230,14 @@ class UserTurn(_Turn):
         """Return whether the speech began so recently that no word of it can be known at `at`."""
         speaks = (self.has_floor or self.speaking) and not self.fragments
         return speaks and at - self.start.at <= FRESH_SPEECH_NS
+
+    def is_young(self, at: int) -> bool:
+        """Return whether words at `at` may be those of an earlier turn whose words are late."""
+        return at - self.start.at <= YOUNG_SPEECH_NS
+
+    def awaits_segment(self, at: int) -> bool:
+        """Return whether words at `at` continue the last ones, though a later turn has begun."""
+        return at - self._said_at <= SEGMENT_NS
 
     def prompted(self, at: int) -> bool:
         """Return whether its last words made the pipeline give the user the floor at `at`."""
