@@ -82,6 +82,8 @@ RELEVANT_FRAMES = (
 """Everything else passes an observer unread."""
 _REMEMBERED = 4096
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
+_NO_LANGUAGES = ("auto", "multi", "und")
+"""What recognizers say if they were not told a language, or do not know it."""
 _AFTER_WORDS = (" ", "\n", *",.;:!?)…'", "\N{RIGHT SINGLE QUOTATION MARK}")
 """How a piece of text begins that goes on where the one before it ended."""
 
@@ -309,4 +311,5 @@ def _words(frame: TTSTextFrame) -> SpokenText:
 def _language(value: object) -> str | None:
     """Return a language as BCP-47, or None if it can't be one."""
     tag = str(getattr(value, "value", value) or "").replace("_", "-")
-    return tag if _LANGUAGE.fullmatch(tag) else None
+    known = _LANGUAGE.fullmatch(tag) and tag.lower() not in _NO_LANGUAGES
+    return tag if known else None

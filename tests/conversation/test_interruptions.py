@@ -169,6 +169,10 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         [*behind(1, "今日はいい天気です。"), *plays(1, until=2), *cut(2)],
         ("今日はいい", "天気です。"),
     ),
+    "in Thai": (
+        [*behind(1, "สวัสดีครับยินดีต้อนรับ"), *plays(1, until=2.2), *cut(2.2)],
+        ("สวัสดีครับยิน", "ดีต้อนรับ"),
+    ),
     "by the end of the call (pipecat 3757)": (
         [*behind(1, HELLO), *plays(1, until=2), ended(2)],
         ("Hello there, how", "can I help you today?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from support.events import (
     interrupted,
     lines,
     report_of,
+    spans,
     spoken,
     text_made,
     text_played,
@@ -193,6 +195,14 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ],
         ["assistant: Hi.", "user: Wait."],
     ),
+    "late segments in the moment in which the pipeline gives the floor": (
+        [
+            *[user_turn_started(1), user_turn_stopped(2), *spoken(2.5, "Hi.")],
+            *[user_said(4.4, "I would"), user_said(4.5, "like that."), user_turn_started(4.5)],
+            *[user_turn_stopped(5), user_said(5, "Now.")],
+        ],
+        ["user: I would like that.", "assistant: Hi.", "user: Now."],
+    ),
     "words of which the assistant had none yet": (
         [*heard(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
         ["user: Hello."],
@@ -279,6 +289,82 @@ def test_words_that_open_a_turn_bring_who_spoke_them() -> None:
     events, _ = USER_TURNS["words that make the pipeline give the floor"]
     last = report_of(*events).turns[-1]
     assert (last.user_id, last.language) == ("bo", "de")
+
+
+SPEAKERS: dict[str, tuple[list[Event], list[tuple[str | None, str | None, str]]]] = {
+    "users in one turn": (
+        [
+            *[user_started_speaking(1), user_turn_started(1), user_said(2, "Shall we?", user="S1")],
+            *[user_said(3, "Yes,", user="S2"), user_said(3.5, "on Monday.", user="S2")],
+            *[user_said(4, "Good.", user="S1"), user_stopped_speaking(4), user_turn_stopped(4)],
+        ],
+        [("S1", None, "Shall we?"), ("S2", None, "Yes, on Monday."), ("S1", None, "Good.")],
+    ),
+    "users whose speech nothing announces": (
+        [
+            user_said(1, "Hello.", user="ann", lang="es"),
+            user_said(2.6, "And me.", user="bob", lang="fr"),
+        ],
+        [("ann", "es", "Hello."), ("bob", "fr", "And me.")],
+    ),
+    "a user who changes the language": (
+        [
+            *[user_turn_started(1), user_said(2, "Hola.", lang="es")],
+            user_said(3, "Hello", lang="en"),
+        ],
+        [(None, "es", "Hola."), (None, "en", "Hello")],
+    ),
+    "a language that is told more or less closely": (
+        [
+            *[user_said(1, "I", user="bo"), user_said(1.1, "would", lang="en-US", user="bo")],
+            *[user_said(1.2, "like", lang="en"), user_said(1.3, "that.")],
+        ],
+        [("bo", "en-US", "I would like that.")],
+    ),
+    "words of nobody known between those of two users": (
+        [user_said(1, "A", user="S1"), user_said(1.1, "b"), user_said(1.2, "C", user="S2")],
+        [("S1", None, "A b"), ("S2", None, "C")],
+    ),
+    "late words of another user": (
+        [
+            *heard(1, "", words_at=1.5),
+            *[user_said(2.1, "Hello.", user="S1"), *spoken(2.5, "Hi.")],
+            user_said(3, "And me.", user="S2"),
+        ],
+        [("S1", None, "Hello."), ("S2", None, "And me.")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPEAKERS)
+def test_words_stand_under_their_own_speaker(case: str) -> None:
+    """Another user or another language begins another turn, and it lasts as long as its words."""
+    events, expected = SPEAKERS[case]
+    turns = [turn for turn in report_of(*events).turns if turn.role == "user"]
+    assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
+    for earlier, later in pairwise(turns):
+        assert earlier.started_at <= earlier.ended_at == later.started_at <= later.ended_at
+
+
+def test_users_share_the_time_of_a_turn() -> None:
+    """A user's part ends when the words of it came at the latest, and by its share of the text."""
+    events, _ = SPEAKERS["users in one turn"]
+    assert [end for _, end in spans(*events)] == pytest.approx([1.93, 3.48, 4.0], abs=0.01)
+    # Half of the text, but its words came earlier.
+    early = [user_turn_started(1), user_said(2, "Yes.", user="S1"), user_said(5, "No!!", user="S2")]
+    assert spans(*early, user_turn_stopped(5)) == [(1, 2), (2, 5)]
+    assert spans(
+        *heard(1, "", words_at=3.5, secs=2),
+        *[user_said(4, "Yes.", user="S1"), user_said(4.1, "No!!", user="S2")],
+    ) == [(1, 2), (2, 3)]
+
+
+def test_old_turns_keep_their_speakers() -> None:
+    """Turns of several users are the same long after, when only their text is kept."""
+    events, expected = SPEAKERS["users in one turn"]
+    later = [event for number in range(20) for event in heard(10 * number + 10, "Well.")]
+    turns = report_of(*events, *later, now=300).turns[:3]
+    assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
 
 
 REALTIME: dict[str, tuple[list[Event], list[str]]] = {

@@ -172,6 +172,7 @@ def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) 
         (transcription(language="de"), ("bo", "de")),
         (transcription(language=""), ("bo", None)),
         (transcription(language="no such language"), ("bo", None)),
+        *[(transcription(language=name), ("bo", None)) for name in ("auto", "multi", "und", "UND")],
     ],
 )
 def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> None:

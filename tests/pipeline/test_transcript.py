@@ -219,6 +219,25 @@ async def test_a_stop_may_never_come(local: LocalRoark) -> None:
     ]
 
 
+async def test_several_users_speak_in_one_turn(local: LocalRoark) -> None:
+    """Words arrive under the id and language of the one who said them."""
+
+    async def script(call: Call) -> None:
+        await call.push(UserStartedSpeakingFrame(), said("Shall we meet?", "S1", "en"))
+        await asyncio.sleep(0.1)
+        await call.push(said("Ja, am Montag.", "S2", "de"))
+        await asyncio.sleep(0.1)
+        await call.push(said("Good.", "S1", "en"), UserStoppedSpeakingFrame())
+        await asyncio.sleep(0.1)
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert stored.ended is not None
+    assert [
+        (turn["userId"], turn["language"], turn["content"]) for turn in stored.ended["transcript"]
+    ] == [("S1", "en", "Shall we meet?"), ("S2", "de", "Ja, am Montag."), ("S1", "en", "Good.")]
+
+
 async def test_muted_or_silent_users_make_no_turn(local: LocalRoark) -> None:
     """Speech of which nothing is understood leaves no turn behind (pipecat 5005)."""
 

@@ -21,14 +21,12 @@ from collections import deque
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 
-from pipecat_roark.conversation.text import Fragment, SpokenText
+from pipecat_roark.conversation.text import Fragment, SpokenText, whole_words
 
 _LIMIT = 512
 """How many texts may wait to be played; if there are more, the oldest are never going to be."""
 _TAIL_SECS = 0.1
 """The last chunk may be missing from what was played; no word fits into so short a time."""
-_FIRST_IDEOGRAPH = 0x2E80
-"""From this code point on, scripts have no spaces between words."""
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ class _SpokenSpan:
         budget = (share or 0.0) * sum(len(fragment.words.text) for fragment in self.fragments)
         for fragment in self.fragments:
             if not fragment.released or (measured and share is not None):
-                fragment.cut = _whole_words(fragment.words.text, budget)
+                fragment.cut = whole_words(fragment.words.text, budget)
             budget -= len(fragment.words.text)
 
 
@@ -186,15 +184,3 @@ class Playback:
         self._played = min(played, self._made)
         while self._spans and self._spans[0].is_over(self._played):
             self._spans.popleft()
-
-
-def _whole_words(text: str, budget: float) -> int | None:
-    """Return how many characters the whole words in a budget have; None if the text fits."""
-    if budget >= len(text):
-        return None
-    ends = (
-        end
-        for end in range(int(budget), 0, -1)
-        if text[end].isspace() or ord(text[end]) >= _FIRST_IDEOGRAPH
-    )
-    return next(ends, 0)

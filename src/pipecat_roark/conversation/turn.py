@@ -113,18 +113,11 @@ class _Turn:
     Attributes:
         start: Where its speech begins.
         end: Where its speech ends; None while that is unknown.
-        fragments: Its words.
     """
 
     role: ClassVar[Speaker]
     start: Edge
     end: Edge | None = None
-    fragments: list[Fragment] = field(default_factory=list)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        twin = copy(self)
-        twin.fragments = deepcopy(self.fragments, memo)
-        return twin
 
     @property
     def last(self) -> Edge:
@@ -135,10 +128,28 @@ class _Turn:
         """End the turn at `at`, unless its end is known."""
         self.end = self.end or Edge(at)
 
-    def compact(self) -> None:
-        """Keep the text, and forget how it was composed."""
-        said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
-        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
+
+@dataclass(slots=True, eq=False)
+class Transcription(Fragment):
+    """Words of a user.
+
+    Attributes:
+        at: Pipeline time at which they came.
+        user_id: Who said them, if that is known.
+        language: Their language (BCP-47), if it is known.
+    """
+
+    at: int = 0
+    user_id: str | None = None
+    language: str | None = None
+
+    def continues(self, user_id: str | None, language: str | None) -> bool:
+        """Return whether the same user said these words, in the same language, as far as known."""
+        same_user = None in (user_id, self.user_id) or user_id == self.user_id
+        if language is None or self.language is None:
+            return same_user
+        # A region comes and goes with what a recognizer knows.
+        return same_user and language.split("-")[0] == self.language.split("-")[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -148,21 +159,19 @@ class UserTurn(_Turn):
     Attributes:
         state: Whether the user speaks and has the floor.
         answer: The bot's turn that answers it, if nothing tells when the user spoke.
-        user_id: The user's id, if it is known.
-        language: The language (BCP-47), if it is known.
+        fragments: Its words, of one user or of several.
     """
 
     role: ClassVar[Speaker] = "user"
     state: UserState = UserState.QUIET
     answer: BotTurn | None = None
-    user_id: str | None = None
-    language: str | None = None
+    fragments: list[Transcription] = field(default_factory=list)
     _end_detected: bool = False
     _closed_at: int | None = None
-    _said_at: int = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        twin = _Turn.__deepcopy__(self, memo)
+        twin = copy(self)
+        twin.fragments = deepcopy(self.fragments, memo)
         twin.answer = deepcopy(self.answer, memo)
         return twin
 
@@ -215,10 +224,25 @@ class UserTurn(_Turn):
 
     def say(self, words: SpokenText, at: int, user_id: str | None, language: str | None) -> None:
         """Add a transcription."""
-        self.fragments.append(Fragment(words))
-        self._said_at = at
-        self.user_id = self.user_id or user_id
-        self.language = self.language or language
+        self.fragments.append(Transcription(words, at=at, user_id=user_id, language=language))
+
+    def parts(self) -> list[Transcription]:
+        """Return what each user said, joined, until another user or another language."""
+        parts: list[list[Transcription]] = []
+        user_id: str | None = None
+        language: str | None = None
+        for words in self.fragments:
+            if parts and words.continues(user_id, language):
+                parts[-1].append(words)
+                user_id, language = user_id or words.user_id, language or words.language
+            else:
+                parts.append([words])
+                user_id, language = words.user_id, words.language
+        return [_joined(part) for part in parts]
+
+    def compact(self) -> None:
+        """Keep what each user said, and forget how it was composed."""
+        self.fragments = self.parts()
 
     def expects_words(self, at: int) -> bool:
         """Return whether words that come at `at` can be the first ones of this speech."""
@@ -235,20 +259,21 @@ class UserTurn(_Turn):
         """Return whether words at `at` may be those of an earlier turn whose words are late."""
         return at - self.start.at <= YOUNG_SPEECH_NS
 
-    def awaits_segment(self, at: int) -> bool:
-        """Return whether words at `at` continue the last ones, though a later turn has begun."""
-        return at - self._said_at <= SEGMENT_NS
+    def awaits_segment(self, at: int, of: int = -1) -> bool:
+        """Return whether words at `at` are one with earlier ones, by default with the last."""
+        return at - self.fragments[of].at <= SEGMENT_NS
 
     def prompted(self, at: int) -> bool:
         """Return whether its last words made the pipeline give the user the floor at `at`."""
-        late = self._closed_at is not None and self._said_at > self._closed_at
-        misplaced = bool(self.answer) or (late and len(self.fragments) > 1)
-        return misplaced and at - self._said_at <= PROMPT_NS
+        if not self.fragments or at - self.fragments[-1].at > PROMPT_NS:
+            return False
+        late = self._closed_at is not None and self.fragments[-1].at > self._closed_at
+        own = len(self.fragments) > 1 and not self.awaits_segment(self.fragments[-1].at, of=-2)
+        return bool(self.answer) or (late and own)
 
-    def take_last_words(self, before: UserTurn, at: int) -> None:
+    def take_last_words(self, before: UserTurn) -> None:
         """Take the last words of the turn before: they made the pipeline open this one."""
         self.fragments.append(before.fragments.pop())
-        self._said_at, self.user_id, self.language = at, before.user_id, before.language
 
     def is_noise(self, now: int) -> bool:
         """Return whether this was a sound that nobody is going to transcribe any more."""
@@ -258,6 +283,15 @@ class UserTurn(_Turn):
         self.state = _USER_TRANSITIONS[self.state].get(event, self.state)
 
 
+def _joined(part: list[Transcription]) -> Transcription:
+    return Transcription(
+        SpokenText(heard(part)),
+        at=part[-1].at,
+        user_id=next((words.user_id for words in part if words.user_id), None),
+        language=next((words.language for words in part if words.language), None),
+    )
+
+
 @dataclass(slots=True, eq=False)
 class BotTurn(_Turn):
     """A turn of the bot.
@@ -265,11 +299,18 @@ class BotTurn(_Turn):
     Attributes:
         state: What is known of its speech.
         interrupted: Whether the user cut it short.
+        fragments: Its words.
     """
 
     role: ClassVar[Speaker] = "bot"
     state: BotState = BotState.ANNOUNCED
     interrupted: bool = False
+    fragments: list[Fragment] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = copy(self)
+        twin.fragments = deepcopy(self.fragments, memo)
+        return twin
 
     @property
     def audible(self) -> bool:
@@ -308,6 +349,11 @@ class BotTurn(_Turn):
             self.end = Edge(at)
         if not any(fragment.repeats(other) for other in self.fragments[-_RECENT_FRAGMENTS:]):
             insort(self.fragments, fragment, key=attrgetter("number"))
+
+    def compact(self) -> None:
+        """Keep the text, and forget how it was composed."""
+        said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
+        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
 
     def interrupt(self) -> None:
         """Note that the user cut it short."""

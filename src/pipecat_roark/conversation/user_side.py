@@ -55,7 +55,7 @@ class UserSide(History):
         before, user = self.user, self._turn_of_speech(Edge(at))
         user.floor_given()
         if before and before is not user and before.prompted(at):
-            user.take_last_words(before, at)
+            user.take_last_words(before)
 
     def user_turn_stopped(self, at: int) -> None:
         """Note that the pipeline took the user's turn as finished."""
