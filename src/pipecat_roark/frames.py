@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     InterruptionFrame,
+    OutputAudioRawFrame,
     SpeechControlParamsFrame,
     StartFrame,
     StopFrame,
@@ -53,9 +54,10 @@ def _if_known(name: str) -> tuple[type[Frame], ...]:
 
 
 _ANNOUNCED = _if_known("AggregatedTextFrame")
+_STREAM = _if_known("SpeechOutputAudioRawFrame")
 _MUTED = _if_known("UserMuteStartedFrame")
 _UNMUTED = _if_known("UserMuteStoppedFrame")
-_SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame, *_ANNOUNCED)
+_SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame, *_ANNOUNCED, *_STREAM)
 _TOOLS = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
 SPEAKING = (
     VADUserStartedSpeakingFrame,
@@ -104,9 +106,21 @@ class Translator:
         self._known: dict[object, None] = {}
         self._released: dict[int, int] = {}
         self._broadcasts: dict[int, int] = {}
+        self._service: object = None
+        self._context: object = None
+        self._seconds = 0.0
+        self._lengths: dict[int, float | None] = {}
         self._unpaired: dict[tuple[type, str, str], tuple[int, int | None]] = {}
 
-    def read(self, frame: Frame, at: int, *, played: bool, handed: bool = True) -> None:
+    def read(
+        self,
+        frame: Frame,
+        at: int,
+        *,
+        played: bool,
+        handed: bool = True,
+        source: object = None,
+    ) -> None:
         """Read a frame.
 
         Args:
@@ -115,11 +129,14 @@ class Translator:
             played: Whether the output transport has released it, or there is none.
             handed: Whether it is on its way into the output transport. Speech that a processor
                 drops before it gets there was never made, as far as anybody can hear.
+            source: The processor that pushed it.
         """
         if isinstance(frame, SPEAKING):
             if self._is_new(_identity(frame)):
                 self._read_speaking(frame, at)
         elif isinstance(frame, _SPEECH):
+            if not played:
+                self._measure(frame, source)
             if handed or played:
                 self._read_speech(frame, at, played=played)
         elif isinstance(frame, _TOOLS):
@@ -167,6 +184,23 @@ class Translator:
                     frame.transport_destination,
                 )
 
+    def _measure(self, frame: Frame, source: object) -> None:
+        """Measure how much audio the speech service makes for an utterance.
+
+        A video avatar behind it keeps this audio, and makes its own.
+        """
+        context = getattr(frame, "context_id", None)
+        if isinstance(frame, OutputAudioRawFrame):
+            if source is self._service:
+                self._seconds += frame.num_frames / frame.sample_rate
+        elif isinstance(frame, TTSStartedFrame):
+            if self._is_new(("measured", frame.id)):
+                self._service, self._context, self._seconds = source, context, 0.0
+        elif isinstance(frame, TTSStoppedFrame) and frame.id not in self._lengths:
+            # Of utterances that overlap, or whose beginning nobody saw, the length is not known.
+            known = self._service is source is not None and self._context == context
+            _remember(self._lengths, frame.id, self._seconds if known else None)
+
     def _read_speech(self, frame: Frame, at: int, *, played: bool) -> None:
         """Read the speech of the assistant, as it is made and as it is released."""
         news = self._sighting(frame, at, played=played)
@@ -196,11 +230,15 @@ class Translator:
                     Conversation.audio_made,
                     frame.num_frames / frame.sample_rate,
                 )
+            case OutputAudioRawFrame(), "released" if measured:  # of a stream
+                seconds = frame.num_frames / frame.sample_rate
+                self._state.note(type(frame).__name__, at, Conversation.audio_streamed, seconds, at)
             case TTSStartedFrame(), "made" if measured:
                 self._state.note(type(frame).__name__, at, Conversation.tts_started)
             case TTSStoppedFrame(), "made" if measured:
-                self._state.note(type(frame).__name__, at, Conversation.tts_stopped)
-            case TextFrame(), "made" if getattr(frame, "context_id", None) and not frame.skip_tts:
+                length = self._lengths.get(frame.id)
+                self._state.note(type(frame).__name__, at, Conversation.tts_stopped, length)
+            case TextFrame(), "made" if _will_be_spoken(frame):
                 self._state.note(type(frame).__name__, at, Conversation.text_announced, frame.text)
 
     def _read_transcription(self, frame: TranscriptionFrame, at: int) -> None:
@@ -289,6 +327,11 @@ class Translator:
         return True
 
 
+def _will_be_spoken(frame: TextFrame) -> bool:
+    announced = getattr(frame, "will_be_spoken", True)  # from 1.9.0 on
+    return bool(getattr(frame, "context_id", None)) and announced and not frame.skip_tts
+
+
 def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     memory[key] = value
     if len(memory) > _REMEMBERED:
@@ -305,7 +348,8 @@ def _words(frame: TTSTextFrame) -> SpokenText:
     # Before 0.0.93 no frame tells, but the pieces of a realtime model can be recognized.
     guess = frame.text.startswith(_AFTER_WORDS)
     spaced = bool(getattr(frame, "includes_inter_frame_spaces", guess))
-    return SpokenText(frame.text, spaced, sounds_at=frame.pts or None)
+    interruptible = bool(getattr(frame, "interruptible", True))
+    return SpokenText(frame.text, spaced, frame.pts or None, interruptible)
 
 
 def _language(value: object) -> str | None:

@@ -218,7 +218,9 @@ class RoarkObserver(BaseObserver):
         elif isinstance(frame, RELEVANT_FRAMES):
             played = released or not self._has_output
             handed = isinstance(data.destination, BaseOutputTransport)
-            self._translator.read(frame, data.timestamp, played=played, handed=handed)
+            self._translator.read(
+                frame, data.timestamp, played=played, handed=handed, source=data.source
+            )
             self._call.changed()
 
     def _see_inline(self, frame: Frame, at: int) -> None:

@@ -20,7 +20,7 @@ def test_text_that_is_never_released_is_forgotten() -> None:
     playback = Playback()
     for key in range(WAITING + 88):
         playback.text_made(key, timed(key))
-    dropped = playback.cut(0, keep=True)
+    dropped = playback.cut(0, speaks=True)
     assert [fragment.words.text for fragment in dropped] == [
         f"w{n}" for n in range(88, WAITING + 88)
     ]
@@ -31,7 +31,7 @@ def test_text_that_was_dropped_is_forgotten() -> None:
     playback = Playback()
     for key in range(WAITING + 1):
         playback.text_made(key, timed(key))
-        playback.cut(0, keep=True)
+        playback.cut(0, speaks=True)
     restored = [playback.text_played(key, timed(key)) is None for key in range(WAITING + 1)]
     assert restored == [False, *[True] * WAITING]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.events import (
+    audio_made,
+    audio_played,
     bot_started_speaking,
     bot_stopped_speaking,
     heard,
@@ -16,6 +18,7 @@ from support.events import (
     report_of,
     spans,
     spoken,
+    text_announced,
     text_made,
     text_played,
     tts_started,
@@ -579,6 +582,29 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
             text_played(3, "no", key=3, sounds_at=3),
         ],
         ["assistant: no no"],
+    ),
+    "equal words at the same moment, as the text has them": (
+        [
+            *[bot_started_speaking(1), text_announced(1, "No, no no way, no.")],
+            *[
+                event
+                for key, word in enumerate(["No,", "no", "no", "way,", "no."], 1)
+                for event in (
+                    text_made(1, word, key=key, sounds_at=1 + key // 4),
+                    text_played(1 + key // 4, word, key=key, sounds_at=1 + key // 4),
+                )
+            ],
+        ],
+        ["assistant: No, no no way, no."],
+    ),
+    "a timed word that comes late": (
+        [
+            *[bot_started_speaking(1), tts_started(1), audio_made(1, 1)],
+            *[text_made(1, word, sounds_at=at) for word, at in (("Hi", 1), ("there.", 3.2))],
+            *[text_played(1, "Hi", sounds_at=1), audio_played(2, 1), bot_stopped_speaking(2)],
+            *[*heard(2.2, "Hello.", 0.5), text_played(3.2, "there.", sounds_at=3.2)],
+        ],
+        ["assistant: Hi there.", "user: Hello."],
     ),
     "two destinations": (
         [

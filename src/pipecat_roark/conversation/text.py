@@ -31,11 +31,13 @@ class SpokenText:
         text: The text.
         spaced: Whether the text contains the spaces before and after it.
         sounds_at: Pipeline time in nanoseconds at which it begins to sound, if that is known.
+        interruptible: Whether an interruption stops it.
     """
 
     text: str
     spaced: bool = False
     sounds_at: int | None = None
+    interruptible: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +50,7 @@ class Fragment:
         place: How many seconds of audio were made before it.
         released: Whether the output let it pass.
         cut: How many of its characters were heard; None if all of them.
+        expected: Whether the text that was announced has this word here, once more.
     """
 
     words: SpokenText
@@ -55,13 +58,15 @@ class Fragment:
     place: float = 0.0
     released: bool = False
     cut: int | None = None
+    expected: bool = False
 
     def __deepcopy__(self, memo: dict[int, object]) -> Fragment:
         return copy(self)
 
     def repeats(self, other: Fragment) -> bool:
         """Return whether this is the same word at the same moment; some services send it twice."""
-        return self is other or (self.words.sounds_at is not None and self.words == other.words)
+        timed = self.words.sounds_at is not None and not self.expected
+        return self is other or (timed and self.words == other.words)
 
 
 def heard(fragments: Iterable[Fragment]) -> str:

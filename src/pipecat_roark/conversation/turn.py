@@ -21,6 +21,8 @@ from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
 from pipecat_roark.moments import SECOND, Edge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
     from pipecat_roark.moments import Speaker
@@ -342,6 +344,11 @@ class BotTurn(_Turn):
         """Note that the end of its speech was announced; the audio takes precedence over it."""
         if self.end is None or not self.audible:
             self.end = Edge(at)
+
+    def take(self, fragments: Iterable[Fragment]) -> None:
+        """Add fragments that were dropped while it was spoken."""
+        for fragment in fragments:
+            self.say(fragment)
 
     def say(self, fragment: Fragment, at: int | None = None) -> None:
         """Add a fragment at its place; one that was sent twice is added once."""
