@@ -23,6 +23,8 @@ def frame_types(*names: str) -> tuple[type[Frame], ...]:
 
 AGGREGATED_TEXT = frame_types("AggregatedTextFrame")  # 0.0.95
 """Text that is about to be made into speech."""
+STREAMED_AUDIO = frame_types("SpeechOutputAudioRawFrame")
+"""Speech without a beginning and an end, such as that of a video avatar."""
 USER_MUTE_STARTED = frame_types("UserMuteStartedFrame")
 USER_MUTE_STOPPED = frame_types("UserMuteStoppedFrame")
 RECORDING_STARTS = frame_types("AudioBufferStartRecordingFrame")
@@ -67,9 +69,20 @@ def continues(text: str) -> bool:
     return text.startswith(_AFTER_WORDS)
 
 
+def context(frame: Frame) -> object:
+    """Return what the frames of one utterance share, if they do."""
+    return getattr(frame, "context_id", None)
+
+
 def will_be_spoken(frame: Frame) -> bool:
     """Return whether a speech service is going to speak a text that is announced."""
-    return bool(getattr(frame, "context_id", None)) and not getattr(frame, "skip_tts", False)
+    spoken = getattr(frame, "will_be_spoken", True)  # 1.9.0
+    return bool(context(frame)) and spoken and not getattr(frame, "skip_tts", False)
+
+
+def is_interruptible(frame: Frame) -> bool:
+    """Return whether an interruption drops speech that waits to be played."""
+    return bool(getattr(frame, "interruptible", True))
 
 
 def is_final(properties: object) -> bool:

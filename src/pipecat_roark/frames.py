@@ -49,6 +49,7 @@ from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.plain import arguments_text, result_text
 from pipecat_roark.sighting import Sighting, Sightings
+from pipecat_roark.synthesis import Synthesis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 END_FRAMES = (EndFrame, CancelFrame, StopFrame)
 AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
+_NO_LANGUAGES = ("auto", "multi", "und")
+"""What recognizers report when they do not know the language."""
 _P = ParamSpec("_P")
 
 
@@ -74,6 +77,7 @@ class FrameReader:
         self._state = state
         self._start_secs = self._stop_secs = 0.0
         self._sightings = Sightings()
+        self._synthesis = Synthesis()
         self._readers: dict[type, _Reader | None] = {}
 
     def read(self, frame: Frame, seen: Sighting) -> None:
@@ -140,14 +144,20 @@ class FrameReader:
             self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
+        if not seen.played:
+            self._synthesis.started(frame, seen.source)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_started)
 
     def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
+        if not seen.played:
+            self._synthesis.stopped(frame, seen.source)
         if self._sightings.is_made(frame, seen):
-            self._note(frame, seen.at, Conversation.tts_stopped)
+            self._note(frame, seen.at, Conversation.tts_stopped, self._synthesis.secs(frame))
 
     def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
+        if not seen.played:
+            self._synthesis.audio(frame, seen.source)
         if frame.transport_destination is not None:
             return
         match self._sightings.stage(frame, seen):
@@ -157,6 +167,14 @@ class FrameReader:
             case "made":
                 secs = frame.num_frames / frame.sample_rate
                 self._note(frame, seen.at, Conversation.audio_made, secs)
+
+    def _streamed_audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
+        if not seen.played:
+            self._synthesis.audio(frame, seen.source)
+        released = self._sightings.stage(frame, seen) == "released"
+        if released and frame.transport_destination is None:
+            secs = frame.num_frames / frame.sample_rate
+            self._note(frame, seen.at, Conversation.audio_streamed, secs, seen.at)
 
     def _speech_text(self, frame: TTSTextFrame, seen: Sighting) -> None:
         sighting = self._sightings.stage(frame, seen)
@@ -228,6 +246,7 @@ class FrameReader:
         TTSStartedFrame: _tts_started,
         TTSStoppedFrame: _tts_stopped,
         TTSAudioRawFrame: _audio,
+        **dict.fromkeys(compat.STREAMED_AUDIO, _streamed_audio),
         TTSTextFrame: _speech_text,
         **dict.fromkeys(compat.AGGREGATED_TEXT, _announced_text),
         InterruptionFrame: _interrupted,
@@ -263,10 +282,11 @@ def _text(frame: TextFrame) -> str:
 def _spoken_text(frame: TTSTextFrame) -> SpokenText:
     text = _text(frame)
     spaced = compat.brings_spaces(frame, otherwise=compat.continues(text))
-    return SpokenText(text, spaced, sounds_at=frame.pts or None)
+    return SpokenText(text, spaced, frame.pts or None, compat.is_interruptible(frame))
 
 
 def _language(value: object) -> str | None:
     """Return a language as BCP-47, or None if it can't be one."""
     tag = str(getattr(value, "value", value) or "").replace("_", "-")
-    return tag if _LANGUAGE.fullmatch(tag) else None
+    known = _LANGUAGE.fullmatch(tag) and tag.lower() not in _NO_LANGUAGES
+    return tag if known else None

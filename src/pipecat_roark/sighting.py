@@ -29,23 +29,34 @@ class Sighting(NamedTuple):
         at: Pipeline time in nanoseconds.
         played: Whether the output transport has released the frame, or there is none.
         handed: Whether the frame is on its way into the output transport.
+        source: The processor that pushed the frame; None if the recorder saw it inline.
         track: Gives places on the user's track, if the recorder saw the frame inline.
     """
 
     at: int
     played: bool
     handed: bool = False
+    source: object = None
     track: UserTrack | None = None
 
 
+class Memory(dict[_Key, _Value]):
+    """A dictionary that forgets its oldest entry when it is full, as a call may go on for hours."""
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        super().__setitem__(key, value)
+        if len(self) > _REMEMBERED:
+            del self[next(iter(self))]
+
+
 class Sightings:
-    """The frames that were seen already. It is bounded, for a call may go on for hours."""
+    """The frames that were seen already."""
 
     def __init__(self) -> None:
-        self._known: dict[object, None] = {}
-        self._released: dict[int, int] = {}
-        self._broadcasts: dict[int, int] = {}
-        self._unpaired: dict[tuple[type, str, str], tuple[int, int | None]] = {}
+        self._known: Memory[object, None] = Memory()
+        self._released: Memory[int, int] = Memory()
+        self._broadcasts: Memory[int, int] = Memory()
+        self._unpaired: Memory[tuple[type, str, str], tuple[int, int | None]] = Memory()
 
     def is_first(self, frame: Frame) -> bool:
         """Return whether neither the frame nor the other one of its broadcast was seen before."""
@@ -67,7 +78,7 @@ class Sightings:
         """
         key = compat.identity(frame)
         if seen.played and key not in self._released:
-            _remember(self._released, key, seen.at)
+            self._released[key] = seen.at
             return "released"
         before_release = seen.at < self._released.get(key, seen.at + 1)
         if not seen.played and seen.handed and before_release and self._is_new(key):
@@ -91,18 +102,12 @@ class Sightings:
             first, before = self._unpaired.pop(key, (frame.id, None))
             if before is None or abs(at - before) > SECOND:
                 first = frame.id
-                _remember(self._unpaired, key, (first, at))
-            _remember(self._broadcasts, frame.id, first)
+                self._unpaired[key] = (first, at)
+            self._broadcasts[frame.id] = first
         return self._broadcasts[frame.id]
 
     def _is_new(self, key: object) -> bool:
         if key in self._known:
             return False
-        _remember(self._known, key, None)
+        self._known[key] = None
         return True
-
-
-def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
-    memory[key] = value
-    if len(memory) > _REMEMBERED:
-        del memory[next(iter(memory))]

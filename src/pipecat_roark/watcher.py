@@ -130,7 +130,7 @@ class Watcher:
         else:
             handed = isinstance(data.destination, BaseOutputTransport)
             played = released or not self._has_output
-            self._read(frame, Sighting(data.timestamp, played, handed))
+            self._read(frame, Sighting(data.timestamp, played, handed, data.source))
 
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""

@@ -54,6 +54,7 @@ GOOD: dict[str, Any] = {
     "text": "Hello.",
     "key": 1,
     "seconds": 0.5,
+    "seconds_made": 0.5,
     "voice": None,
     "user_id": "ann",
     "language": "en",
@@ -84,7 +85,7 @@ plain_values = (
 values = (
     plain_values
     | st.builds(Edge, plain_values, plain_values)
-    | st.builds(SpokenText, plain_values, plain_values, plain_values)
+    | st.builds(SpokenText, *[plain_values] * 4)
 )
 
 

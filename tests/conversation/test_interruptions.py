@@ -9,11 +9,13 @@ import pytest
 from support.events import (
     audio_made,
     audio_played,
+    audio_streamed,
     bot_started_speaking,
     bot_stopped_speaking,
     ended,
     interrupted,
     lines,
+    ns,
     report_of,
     spoken,
     text_announced,
@@ -21,6 +23,7 @@ from support.events import (
     text_played,
     tts_started,
     tts_stopped,
+    wall,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +45,11 @@ def ahead(at: float, *texts: str, secs: float = 2.0) -> list[Event]:
     return [tts_started(at), *[text_made(at, text) for text in texts], *audio, tts_stopped(at)]
 
 
+def failed(at: float, text: str) -> list[Event]:
+    """Return that the speech service failed to speak a text, which was released all the same."""
+    return [tts_started(at), *text_at(at, text), tts_stopped(at, 0)]
+
+
 def plays(start: float, *, until: float) -> list[Event]:
     """Return that the output played audio between two moments."""
     return [bot_started_speaking(start), audio_played(until, until - start)]
@@ -50,6 +58,17 @@ def plays(start: float, *, until: float) -> list[Event]:
 def cut(at: float) -> list[Event]:
     """Return that the output was interrupted, and fell silent."""
     return [interrupted(at), bot_stopped_speaking(at)]
+
+
+def text_at(at: float, *texts: str) -> list[Event]:
+    """Return that texts were made, and released at once."""
+    made = [[text_made(at, text), text_played(at, text)] for text in texts]
+    return [event for pair in made for event in pair]
+
+
+def avatar_plays(at: float, secs: float) -> list[Event]:
+    """Return that a video avatar made audio, and that it was played."""
+    return [audio_made(at, secs), audio_played(at + secs, secs)]
 
 
 INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
@@ -169,6 +188,49 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         [*behind(1, "今日はいい天気です。"), *plays(1, until=2), *cut(2)],
         ("今日はいい", "天気です。"),
     ),
+    "in Thai": (
+        [*behind(1, "สวัสดีครับยินดีต้อนรับ"), *plays(1, until=2.2), *cut(2.2)],
+        ("สวัสดีครับยิน", "ดีต้อนรับ"),
+    ),
+    "in text that a realtime model sends before its audio": (
+        [
+            *[tts_started(1), text_made(1, HELLO, spaced=True), text_played(1, HELLO)],
+            *[audio_made(1, 2), *plays(1, until=2), *cut(2)],
+        ],
+        ("Hello there, how", "can I help you today?"),
+    ),
+    "in text of which an avatar plays the audio later": (
+        [
+            *[tts_started(1), *text_at(1, HELLO), tts_stopped(1, 4)],
+            *[bot_started_speaking(3), audio_streamed(4, 1), audio_streamed(5, 1), *cut(5)],
+        ],
+        ("Hello there, how", "can I help you today?"),
+    ),
+    "in the second utterance of which an avatar plays the audio later": (
+        [
+            *[tts_started(1), *text_at(1, "I am here."), tts_stopped(1, 1)],
+            *[tts_started(1.1), *text_at(1.1, HELLO), tts_stopped(1.1, 2)],
+            *[bot_started_speaking(3), audio_streamed(4, 1), audio_streamed(5, 1), *cut(5)],
+        ],
+        ("I am here. Hello there, how", "can I help you today?"),
+    ),
+    "in text of which an avatar makes new audio later": (
+        [
+            *[tts_started(1), *text_at(1, HELLO), tts_stopped(1, 4), bot_started_speaking(3)],
+            *[event for n in range(20) for event in avatar_plays(3 + n / 10, 0.1)],
+            *cut(5),
+        ],
+        ("Hello there, how", "can I help you today?"),
+    ),
+    "in text of which an avatar plays audio in a long silence": (
+        [
+            *[bot_started_speaking(0), bot_stopped_speaking(0.5)],
+            *[audio_streamed(at / 10, 0.1) for at in range(6, 30)],
+            *[tts_started(3), *text_at(3, HELLO), tts_stopped(3, 2)],
+            *[bot_started_speaking(4), audio_streamed(5, 1), *cut(5)],
+        ],
+        ("Hello there, how", "can I help you today?"),
+    ),
     "by the end of the call (pipecat 3757)": (
         [*behind(1, HELLO), *plays(1, until=2), ended(2)],
         ("Hello there, how", "can I help you today?"),
@@ -247,6 +309,74 @@ def test_words_after_an_interruption_are_the_next_turn_though_no_stop_came() -> 
         *[bot_started_speaking(1), text_played(2, "Hi."), interrupted(3)],
         *[text_made(3, "Sorry?"), text_played(4, "Sorry?")],
     ) == ["assistant: Hi.", "assistant: Sorry?"]
+
+
+SILENCE: dict[str, tuple[list[Event], list[tuple[str, str]]]] = {
+    "of an utterance alone": ([*failed(1, "Hello.")], []),
+    "of the second utterance": (
+        [*behind(1, "Hello."), *plays(1, until=3), text_played(3, "Hello."), *failed(3, HELLO)],
+        [("Hello.", HELLO)],
+    ),
+    "of an utterance that is still made when the call ends": (
+        [tts_started(1), *text_at(1, HELLO), ended(2)],
+        [],
+    ),
+    "of audio that was made, and that nobody played": ([*ahead(1, HELLO), ended(2)], []),
+    "of what is no word": (
+        [*failed(1, "*"), *behind(1, HELLO), *plays(1, until=3), text_played(3, HELLO)],
+        [(f"* {HELLO}", "")],
+    ),
+    "of an utterance before one that is cut": (
+        [*failed(1, "Hello."), *behind(1, HELLO), *plays(1, until=2), *cut(2)],
+        [("Hello there, how", "Hello. can I help you today?")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SILENCE)
+def test_words_that_made_no_sound_are_not_heard(case: str) -> None:
+    """Speech that failed was not said, though its text was released."""
+    events, expected = SILENCE[case]
+    assert [(turn.content, turn.unheard) for turn in report_of(*events).turns] == expected
+
+
+def lasting(at: float, text: str, secs: float = 2.0) -> list[Event]:
+    """Return that a sentence was made that cannot be interrupted."""
+    made = [audio_made(at, secs), text_made(at, text, interruptible=False)]
+    return [tts_started(at), *made, tts_stopped(at, secs)]
+
+
+def test_a_line_that_can_not_be_interrupted_is_whole() -> None:
+    """It is heard to its end and was not interrupted, and so is what is cut after it."""
+    events = [
+        *[*lasting(1, HELLO), *plays(1, until=2), interrupted(2), interrupted(2.5)],
+        *[audio_played(3, 1), text_played(3, HELLO), bot_stopped_speaking(3)],
+    ]
+    (turn,) = report_of(*events).turns
+    assert (turn.content, turn.unheard, turn.interrupted) == (HELLO, "", False)
+    first, second = report_of(*events, *behind(6, HELLO), *plays(6, until=7), *cut(7)).turns
+    assert first.content == HELLO
+    assert (second.content, second.interrupted) == ("Hello there, how", True)
+
+
+def test_a_line_that_can_not_be_interrupted_ends_with_the_call() -> None:
+    """What was not played of it when the call ends was not heard."""
+    (turn,) = report_of(
+        *[*lasting(1, HELLO), *plays(1, until=1.5), interrupted(1.5)],
+        *[audio_played(2, 0.5), ended(2)],
+    ).turns
+    assert (turn.content, turn.unheard) == ("Hello there, how", "can I help you today?")
+
+
+def test_a_line_that_can_not_be_interrupted_goes_on_after_another_was_cut() -> None:
+    """What can be interrupted is cut, and the rest is the next turn."""
+    first, second = report_of(
+        *[*behind(1, HELLO), *lasting(1, "Please wait."), *plays(1, until=2), interrupted(2)],
+        *[audio_played(4, 2), text_played(4, "Please wait."), bot_stopped_speaking(4)],
+    ).turns
+    assert (first.content, first.interrupted) == ("Hello there, how", True)
+    assert (second.content, second.unheard, second.interrupted) == ("Please wait.", "", False)
+    assert second.started_at == wall(ns(2))
 
 
 def test_a_lost_stop_ends_with_the_interruption() -> None:

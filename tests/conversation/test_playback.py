@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipecat_roark.conversation.playback import Playback
-from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
+from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard, whole_words
 
 WAITING = 512
 
@@ -20,7 +20,7 @@ def test_text_that_is_never_released_is_forgotten() -> None:
     playback = Playback()
     for key in range(WAITING + 88):
         playback.text_made(key, timed(key))
-    dropped = playback.cut(0, keep=True)
+    dropped = playback.cut(0, speaks=True)
     assert [fragment.words.text for fragment in dropped] == [
         f"w{n}" for n in range(88, WAITING + 88)
     ]
@@ -31,7 +31,7 @@ def test_text_that_was_dropped_is_forgotten() -> None:
     playback = Playback()
     for key in range(WAITING + 1):
         playback.text_made(key, timed(key))
-        playback.cut(0, keep=True)
+        playback.cut(0, speaks=True)
     restored = [playback.text_played(key, timed(key)) is None for key in range(WAITING + 1)]
     assert restored == [False, *[True] * WAITING]
 
@@ -65,3 +65,25 @@ def test_what_was_cut_is_told_apart() -> None:
     ]
     assert heard(fragments) == "one two three"
     assert unheard(fragments) == "four 5"
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("one two", {3}),
+        ("今日は。", {1, 2, 3}),
+        ("สวัสดี", {1, 3, 4}),  # a vowel above stays with its consonant
+        ("ไปไหน", {2, 4}),  # a vowel is written before its consonant
+        ("ສະບາຍດີ", {1, 2, 3, 4, 5}),
+        ("မြန်မာ", {2, 4}),
+        ("ខ្មែរ", {4}),  # a sign joins two consonants
+        ("안녕 하세요", {2}),
+        ("がが", {1}),
+        ("go 😀👍🏽", {2, 3, 4}),
+    ],
+)
+def test_a_text_is_cut_between_words(text: str, ends: set[int]) -> None:
+    """Scripts with spaces are cut at them, and others between syllables."""
+    cuts = {whole_words(text, budget) for budget in range(len(text))}
+    assert cuts - {0} == ends
+    assert whole_words(text, len(text)) is None

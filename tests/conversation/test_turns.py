@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.events import (
+    audio_made,
+    audio_played,
     bot_started_speaking,
     bot_stopped_speaking,
     heard,
     interrupted,
     lines,
     report_of,
+    spans,
     spoken,
+    text_announced,
     text_made,
     text_played,
     tts_started,
@@ -95,6 +100,37 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         [*heard(1, "Hello.", words_at=2.8), *heard(2.5, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
+    "words that come in the next turn, after an answer": (
+        [
+            *heard(1, "Is it open?", 0.8, words_at=3.6),
+            *[bot_started_speaking(2), text_played(2.5, "It is."), interrupted(3)],
+            *[bot_stopped_speaking(3), *heard(3, "And tomorrow?", 2)],
+        ],
+        ["user: Is it open?", "assistant: It is.", "user: And tomorrow?"],
+    ),
+    "words in segments that come in the next turn, after an answer": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(1.8)],
+            *[bot_started_speaking(2), text_played(2.5, "It is."), interrupted(3)],
+            *[bot_stopped_speaking(3), user_started_speaking(3), user_said(4.8, "Is it")],
+            *[user_said(4.9, "open?"), user_stopped_speaking(6), user_said(6.2, "And tomorrow?")],
+        ],
+        ["user: Is it open?", "assistant: It is.", "user: And tomorrow?"],
+    ),
+    "words after a sound that was no turn, and speech of the assistant": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(1.3), *spoken(1.5, "Hi.")],
+            *[user_started_speaking(3), user_said(4, "Hello."), user_stopped_speaking(5)],
+        ],
+        ["assistant: Hi.", "user: Hello."],
+    ),
+    "words long after the beginning of the next turn": (
+        [
+            *[user_started_speaking(1), user_stopped_speaking(2), *spoken(2.2, "Hi.")],
+            *[user_started_speaking(3.5), user_said(6, "Hello."), user_stopped_speaking(6.5)],
+        ],
+        ["assistant: Hi.", "user: Hello."],
+    ),
     "words at the end of a short turn": (
         [*heard(1, "Hello."), *heard(2.5, "You.", 0.4)],
         ["user: Hello.", "user: You."],
@@ -161,6 +197,14 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
             *[interrupted(3.06), bot_stopped_speaking(3.06), user_turn_stopped(3.5)],
         ],
         ["assistant: Hi.", "user: Wait."],
+    ),
+    "late segments in the moment in which the pipeline gives the floor": (
+        [
+            *[user_turn_started(1), user_turn_stopped(2), *spoken(2.5, "Hi.")],
+            *[user_said(4.4, "I would"), user_said(4.5, "like that."), user_turn_started(4.5)],
+            *[user_turn_stopped(5), user_said(5, "Now.")],
+        ],
+        ["user: I would like that.", "assistant: Hi.", "user: Now."],
     ),
     "words of which the assistant had none yet": (
         [*heard(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
@@ -248,6 +292,82 @@ def test_words_that_open_a_turn_bring_who_spoke_them() -> None:
     events, _ = USER_TURNS["words that make the pipeline give the floor"]
     last = report_of(*events).turns[-1]
     assert (last.user_id, last.language) == ("bo", "de")
+
+
+SPEAKERS: dict[str, tuple[list[Event], list[tuple[str | None, str | None, str]]]] = {
+    "users in one turn": (
+        [
+            *[user_started_speaking(1), user_turn_started(1), user_said(2, "Shall we?", user="S1")],
+            *[user_said(3, "Yes,", user="S2"), user_said(3.5, "on Monday.", user="S2")],
+            *[user_said(4, "Good.", user="S1"), user_stopped_speaking(4), user_turn_stopped(4)],
+        ],
+        [("S1", None, "Shall we?"), ("S2", None, "Yes, on Monday."), ("S1", None, "Good.")],
+    ),
+    "users whose speech nothing announces": (
+        [
+            user_said(1, "Hello.", user="ann", lang="es"),
+            user_said(2.6, "And me.", user="bob", lang="fr"),
+        ],
+        [("ann", "es", "Hello."), ("bob", "fr", "And me.")],
+    ),
+    "a user who changes the language": (
+        [
+            *[user_turn_started(1), user_said(2, "Hola.", lang="es")],
+            user_said(3, "Hello", lang="en"),
+        ],
+        [(None, "es", "Hola."), (None, "en", "Hello")],
+    ),
+    "a language that is told more or less closely": (
+        [
+            *[user_said(1, "I", user="bo"), user_said(1.1, "would", lang="en-US", user="bo")],
+            *[user_said(1.2, "like", lang="en"), user_said(1.3, "that.")],
+        ],
+        [("bo", "en-US", "I would like that.")],
+    ),
+    "words of nobody known between those of two users": (
+        [user_said(1, "A", user="S1"), user_said(1.1, "b"), user_said(1.2, "C", user="S2")],
+        [("S1", None, "A b"), ("S2", None, "C")],
+    ),
+    "late words of another user": (
+        [
+            *heard(1, "", words_at=1.5),
+            *[user_said(2.1, "Hello.", user="S1"), *spoken(2.5, "Hi.")],
+            user_said(3, "And me.", user="S2"),
+        ],
+        [("S1", None, "Hello."), ("S2", None, "And me.")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPEAKERS)
+def test_words_stand_under_their_own_speaker(case: str) -> None:
+    """Another user or another language begins another turn, and it lasts as long as its words."""
+    events, expected = SPEAKERS[case]
+    turns = [turn for turn in report_of(*events).turns if turn.role == "user"]
+    assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
+    for earlier, later in pairwise(turns):
+        assert earlier.started_at <= earlier.ended_at == later.started_at <= later.ended_at
+
+
+def test_users_share_the_time_of_a_turn() -> None:
+    """A user's part ends when the words of it came at the latest, and by its share of the text."""
+    events, _ = SPEAKERS["users in one turn"]
+    assert [end for _, end in spans(*events)] == pytest.approx([1.93, 3.48, 4.0], abs=0.01)
+    # Half of the text, but its words came earlier.
+    early = [user_turn_started(1), user_said(2, "Yes.", user="S1"), user_said(5, "No!!", user="S2")]
+    assert spans(*early, user_turn_stopped(5)) == [(1, 2), (2, 5)]
+    assert spans(
+        *heard(1, "", words_at=3.5, secs=2),
+        *[user_said(4, "Yes.", user="S1"), user_said(4.1, "No!!", user="S2")],
+    ) == [(1, 2), (2, 3)]
+
+
+def test_old_turns_keep_their_speakers() -> None:
+    """Turns of several users are the same long after, when only their text is kept."""
+    events, expected = SPEAKERS["users in one turn"]
+    later = [event for number in range(20) for event in heard(10 * number + 10, "Well.")]
+    turns = report_of(*events, *later, now=300).turns[:3]
+    assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
 
 
 REALTIME: dict[str, tuple[list[Event], list[str]]] = {
@@ -462,6 +582,29 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
             text_played(3, "no", key=3, sounds_at=3),
         ],
         ["assistant: no no"],
+    ),
+    "equal words at the same moment, as the text has them": (
+        [
+            *[bot_started_speaking(1), text_announced(1, "No, no no way, no.")],
+            *[
+                event
+                for key, word in enumerate(["No,", "no", "no", "way,", "no."], 1)
+                for event in (
+                    text_made(1, word, key=key, sounds_at=1 + key // 4),
+                    text_played(1 + key // 4, word, key=key, sounds_at=1 + key // 4),
+                )
+            ],
+        ],
+        ["assistant: No, no no way, no."],
+    ),
+    "a timed word that comes late": (
+        [
+            *[bot_started_speaking(1), tts_started(1), audio_made(1, 1)],
+            *[text_made(1, word, sounds_at=at) for word, at in (("Hi", 1), ("there.", 3.2))],
+            *[text_played(1, "Hi", sounds_at=1), audio_played(2, 1), bot_stopped_speaking(2)],
+            *[*heard(2.2, "Hello.", 0.5), text_played(3.2, "there.", sounds_at=3.2)],
+        ],
+        ["assistant: Hi there.", "user: Hello."],
     ),
     "two destinations": (
         [

@@ -67,7 +67,7 @@ plans = st.builds(
     exchanges=st.lists(
         st.tuples(
             st.lists(st.integers(1, 3), min_size=1, max_size=3),
-            st.sampled_from([0.0, 0.1, 0.5, 0.7]),
+            st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.5]),
             st.lists(
                 st.tuples(st.integers(1, 6), st.sampled_from([0.4, 1.0, 2.0])),
                 min_size=1,

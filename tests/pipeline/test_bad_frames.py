@@ -59,6 +59,7 @@ FRAMES: list[Callable[[], Frame]] = [
     lambda: FunctionCallResultFrame("bad", "tool-2", {}, {}),
     lambda: FunctionCallCancelFrame("bad", "tool-2"),
     *compat.USER_MUTE_STOPPED,
+    *(lambda kind=kind: kind(bytes(480), 24000, 1) for kind in compat.STREAMED_AUDIO),
     *(lambda kind=kind: kind("Bad.", "sentence") for kind in compat.AGGREGATED_TEXT),
 ]
 

@@ -83,7 +83,7 @@ def notes(*sights: tuple[Frame, int, bool], handed: bool = True, track: Any = No
     notebook: Any = Notebook()
     reader = FrameReader(notebook)
     for frame, at, played in sights:
-        reader.read(frame, Sighting(at, played, handed and not played, track))
+        reader.read(frame, Sighting(at, played, handed and not played, track=track))
     written: list[Note] = notebook.notes
     return written
 
@@ -167,6 +167,7 @@ def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) 
         (transcription(language="de"), ("bo", "de")),
         (transcription(language=""), ("bo", None)),
         (transcription(language="no such language"), ("bo", None)),
+        *[(transcription(language=name), ("bo", None)) for name in ("auto", "multi", "und", "UND")],
     ],
 )
 def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> None:
@@ -248,7 +249,7 @@ def test_an_utterance_is_made_between_its_brackets() -> None:
     """The speech service's frames around an utterance count when it makes them."""
     started, stopped = TTSStartedFrame(), TTSStoppedFrame()
     sights = [(frame, AT, played) for frame in (started, stopped) for played in (False, True)]
-    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT)]
+    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT, None)]
 
 
 @pytest.mark.skipif(not hasattr(frames, "AggregatedTextFrame"), reason="this Pipecat has none")
@@ -257,6 +258,8 @@ def test_text_to_be_spoken_is_announced() -> None:
     asked, skipped, foreign = (frames.AggregatedTextFrame("Hi.", "sentence") for _ in range(3))
     asked.context_id = skipped.context_id = "context"
     skipped.skip_tts = True
+    if hasattr(asked, "will_be_spoken"):
+        asked.will_be_spoken = skipped.will_be_spoken = foreign.will_be_spoken = True
     assert note(asked) == [("text_announced", AT, "Hi.")]
     assert note(skipped) == note(foreign) == note(asked, played=True) == []
 

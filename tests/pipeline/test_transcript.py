@@ -155,6 +155,27 @@ async def test_words_that_come_after_the_answer_began_precede_it(local: LocalRoa
     ]
 
 
+async def test_words_that_come_in_the_next_turn_precede_their_answer(local: LocalRoark) -> None:
+    """A slow recognizer's words are in the turn that has an answer and no words yet."""
+
+    async def script(call: Call) -> None:
+        await call.user_says("", secs=0.8)
+        await call.bot_says("It is open.", secs=1.5)
+        await asyncio.sleep(0.8)
+        asyncio.get_running_loop().create_task(call.user_says("And tomorrow?", secs=1.2))
+        await asyncio.sleep(0.25)
+        await call.push(InterruptionFrame())
+        await asyncio.sleep(0.6)
+        await call.push(said("Is it open?"))
+        await asyncio.sleep(1.2)
+        await call.end()
+
+    _, stored = await held(local, script)
+    first, answer, second = lines(stored)
+    assert (first, second) == ("user: Is it open?", "user: And tomorrow?")
+    assert answer.startswith("assistant: It")
+
+
 async def test_no_detector_is_needed(local: LocalRoark) -> None:
     """Words alone, and words between turn frames, make turns (pipecat 3862, 5311)."""
 
@@ -198,6 +219,25 @@ async def test_a_stop_may_never_come(local: LocalRoark) -> None:
         *["user: One?", "assistant: First.", "user: Two?", "assistant: Second."],
         *["user: Three?", "assistant: Third."],
     ]
+
+
+async def test_several_users_speak_in_one_turn(local: LocalRoark) -> None:
+    """Words arrive under the id and language of the one who said them."""
+
+    async def script(call: Call) -> None:
+        await call.push(UserStartedSpeakingFrame(), said("Shall we meet?", "S1", "en"))
+        await asyncio.sleep(0.1)
+        await call.push(said("Ja, am Montag.", "S2", "de"))
+        await asyncio.sleep(0.1)
+        await call.push(said("Good.", "S1", "en"), UserStoppedSpeakingFrame())
+        await asyncio.sleep(0.1)
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert stored.ended is not None
+    assert [
+        (turn["userId"], turn["language"], turn["content"]) for turn in stored.ended["transcript"]
+    ] == [("S1", "en", "Shall we meet?"), ("S2", "de", "Ja, am Montag."), ("S1", "en", "Good.")]
 
 
 async def test_muted_or_silent_users_make_no_turn(local: LocalRoark) -> None:

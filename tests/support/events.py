@@ -105,9 +105,9 @@ def tts_started(at: float) -> Event:
     return event(at, Conversation.tts_started)
 
 
-def tts_stopped(at: float) -> Event:
-    """Return that the speech service has made all of it."""
-    return event(at, Conversation.tts_stopped)
+def tts_stopped(at: float, secs: float | None = None) -> Event:
+    """Return that the speech service has made all of it, and how much that is."""
+    return event(at, Conversation.tts_stopped, secs)
 
 
 def audio_made(at: float, secs: float) -> Event:
@@ -120,25 +120,33 @@ def audio_played(at: float, secs: float) -> Event:
     return event(at, Conversation.audio_played, secs, ns(at))
 
 
+def audio_streamed(at: float, secs: float) -> Event:
+    """Return that the output played audio of a stream, until then."""
+    return event(at, Conversation.audio_streamed, secs, ns(at))
+
+
 def text_announced(at: float, text: str) -> Event:
     """Return that the speech service was asked to speak a text."""
     return event(at, Conversation.text_announced, text)
 
 
-def _words(text: str, sounds_at: float | None, *, spaced: bool) -> SpokenText:
-    return SpokenText(text, spaced, None if sounds_at is None else ns(sounds_at))
+def _words(
+    text: str, sounds_at: float | None, *, spaced: bool, interruptible: bool = True
+) -> SpokenText:
+    return SpokenText(text, spaced, None if sounds_at is None else ns(sounds_at), interruptible)
 
 
-def text_made(
+def text_made(  # noqa: PLR0913  # all that a text may bring along
     at: float,
     text: str,
     *,
     key: int | None = None,
     spaced: bool = False,
     sounds_at: float | None = None,
+    interruptible: bool = True,
 ) -> Event:
     """Return that the speech service made a text into speech."""
-    words = _words(text, sounds_at, spaced=spaced)
+    words = _words(text, sounds_at, spaced=spaced, interruptible=interruptible)
     return event(at, Conversation.text_made, key or crc32(text.encode()), words)
 
 

@@ -57,6 +57,6 @@ def audible_secs(stored: StoredCall, until_ms: int | None) -> float:
     return int(np.count_nonzero(samples[: until_ms * rate // 1000])) / rate
 
 
-def said(text: str) -> TranscriptionFrame:
+def said(text: str, user_id: str = "caller", language: Any = None) -> TranscriptionFrame:
     """Return a final transcription."""
-    return TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z")
+    return TranscriptionFrame(text, user_id, "2026-01-01T00:00:00Z", language)

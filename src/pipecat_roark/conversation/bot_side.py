@@ -76,9 +76,9 @@ class BotSide(History):
         """Note that the speech service began an utterance."""
         self.playback.tts_started()
 
-    def tts_stopped(self) -> None:
-        """Note that the speech service made all of an utterance."""
-        self.playback.tts_stopped()
+    def tts_stopped(self, seconds_made: float | None = None) -> None:
+        """Note that the speech service made all of an utterance: so many seconds, if known."""
+        self.playback.tts_stopped(seconds_made)
 
     def audio_made(self, seconds: float) -> None:
         """Note that the speech service made audio of this length."""
@@ -89,6 +89,12 @@ class BotSide(History):
         if self.voices:
             self.playback.audio_played(seconds)
             self._played_at = at
+
+    def audio_streamed(self, seconds: float, at: int) -> None:
+        """Note that the output played audio of a stream that never ends, silence included."""
+        if self.voices:
+            self.playback.audio_made(seconds)
+            self.audio_played(seconds, at)
 
     def text_announced(self, text: str) -> None:
         """Note that a text is going to be made into speech."""
@@ -105,28 +111,28 @@ class BotSide(History):
             return
         bot = self.bot
         speaks = bot and self.voices and not bot.interrupted
-        if not (bot and (speaks or self._continues(bot, at))):
+        late = words.sounds_at is not None and not self.voices and self.playback.idle
+        if not (bot and (speaks or self._continues(bot, at) or (late and not bot.interrupted))):
             bot = self.open_bot_turn(Edge(at), BotState.WORDS_ONLY)
         bot.say(fragment, at)
 
     def interrupted(self, at: int) -> None:
-        """Note that the output dropped everything that it had not played yet."""
-        if self._cut(at) and self.bot:
-            self.bot.interrupt()
+        """Note that the output dropped what it had not played yet, if that can be interrupted."""
+        # Pipecat interrupts nothing but the output's default destination.
+        bot = self.bot if None in self.voices else None
+        dropped = self.playback.cut(at, speaks=bot is not None)
+        if bot and (dropped or not self.playback.plays_on):
+            bot.take(dropped)
+            bot.interrupt()
+            if self.playback.plays_on:
+                self.open_bot_turn(Edge(at))
 
     def ended(self, at: int) -> None:
         """Note that the call ended; what the bot is saying is cut short."""
-        self._cut(at)
-
-    def _cut(self, at: int) -> bool:
-        """Cut what the bot is saying; return whether it is saying something."""
-        # Pipecat interrupts nothing but the output's default destination.
-        speaks = None in self.voices
-        dropped = self.playback.cut(at, keep=speaks)
-        if speaks and self.bot:
-            for fragment in dropped:
-                self.bot.say(fragment)
-        return speaks
+        bot = self.bot if None in self.voices else None
+        dropped = self.playback.cut(at, speaks=bot is not None, ends=True)
+        if bot:
+            bot.take(dropped)
 
     def _continues(self, bot: BotTurn, at: int) -> bool:
         """Return whether speech at `at` belongs to the bot's latest turn."""

@@ -55,8 +55,9 @@ def _is_edge(value: object) -> bool:
 def _is_spoken_text(value: object) -> bool:
     if not isinstance(value, SpokenText) or not _is_text(value.text):
         return False
-    spaced: object = value.spaced
-    return isinstance(spaced, bool) and (value.sounds_at is None or _is_time(value.sounds_at))
+    flags: tuple[object, ...] = value.spaced, value.interruptible
+    timed = value.sounds_at is None or _is_time(value.sounds_at)
+    return timed and all(isinstance(flag, bool) for flag in flags)
 
 
 CHECKS: dict[str, Callable[[object], bool]] = {
@@ -66,6 +67,7 @@ CHECKS: dict[str, Callable[[object], bool]] = {
     "text": _is_text,
     "key": _is_number,
     "seconds": _is_seconds,
+    "seconds_made": lambda value: value is None or _is_seconds(value),
     "voice": _is_text_or_none,
     "user_id": _is_text_or_none,
     "language": _is_text_or_none,

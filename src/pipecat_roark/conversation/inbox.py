@@ -23,7 +23,11 @@ INBOX_LIMIT = 512
 """How many events wait for earlier ones; a late callback leaves far fewer behind."""
 _BATCH = 64
 """How many of the oldest events are applied together, as this copies the latest turns."""
-_ADDING: tuple[Callable[..., None], ...] = (Conversation.audio_made, Conversation.audio_played)
+_ADDING: tuple[Callable[..., None], ...] = (
+    Conversation.audio_made,
+    Conversation.audio_played,
+    Conversation.audio_streamed,
+)
 """Verbs whose first argument is an amount: two such events in a row become one."""
 
 

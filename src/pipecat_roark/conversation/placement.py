@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
@@ -10,7 +11,7 @@ from pipecat_roark.moments import MILLISECOND
 from pipecat_roark.report import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from pipecat_roark.moments import Edge, OffsetMs, Speaker
@@ -55,7 +56,7 @@ class Placement:
         asked: int | None = None
         for turn, (start, end) in zip(turns, self._spans(turns), strict=True):
             if isinstance(turn, UserTurn):
-                result.append(self._user_turn(turn, start, end))
+                result += self._user_turns(turn, start, end)
                 asked = end
             else:
                 result.append(self._bot_turn(turn, start, end, asked))
@@ -85,17 +86,29 @@ class Placement:
             return self.start(turn.answer)
         return self._now if turn.end is None else self._at(turn.role, turn.end, end=True)
 
-    def _user_turn(self, turn: UserTurn, start: int, end: int) -> Turn:
-        return Turn(
-            role="user",
-            content=heard(turn.fragments),
-            started_at=self.wall(start),
-            ended_at=self.wall(end),
-            start_ms=self.ms(start),
-            end_ms=self.ms(end),
-            user_id=turn.user_id,
-            language=turn.language,
-        )
+    def _user_turns(self, turn: UserTurn, start: int, end: int) -> Iterator[Turn]:
+        """Yield a turn for each user who spoke in it.
+
+        Nothing tells when one user stopped and the next began, except that words come after they
+        were spoken, and that long words take longer than short ones.
+        """
+        parts = turn.parts()
+        lengths = [*accumulate(len(part.words.text) for part in parts)]
+        since = start
+        for part, length in zip(parts, lengths, strict=True):
+            share = start + (end - start) * length // lengths[-1]
+            until = end if part is parts[-1] else max(since, min(share, part.at))
+            yield Turn(
+                role="user",
+                content=part.words.text,
+                started_at=self.wall(since),
+                ended_at=self.wall(until),
+                start_ms=self.ms(since),
+                end_ms=self.ms(until),
+                user_id=part.user_id,
+                language=part.language,
+            )
+            since = until
 
     def _bot_turn(self, turn: BotTurn, start: int, end: int, asked: int | None) -> Turn:
         return Turn(

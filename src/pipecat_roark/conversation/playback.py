@@ -8,39 +8,55 @@ their audio in three ways:
 3. *Text ahead of its audio* (services without word times on a websocket, realtime models) is
    released before anybody heard it.
 
-So audio is counted, in seconds, as it is made and as it is played. The counts show which span of
-the audio speaks which text. When speech is cut short, a text of the last two kinds is cut at the
-share of its span that was played, measured in characters and rounded down to whole words. The speed
-of speech varies within a span, so the cut in a sentence may be wrong by about one word. If the
-length of a span is not known yet, only the released texts of it are heard.
+So audio is counted, in seconds, as the output gets it and as the output plays it. The counts show
+which span of the audio speaks which text. When speech is cut short, a text of the last two kinds is
+cut at the share of its span that was played, measured in characters and rounded down to whole
+words. The speed of speech varies within a span, so the cut in a sentence may be wrong by about one
+word. While the length of a span is not known yet, it is at least as long as the audio made so far.
+
+Between the service and the output, text and audio may part: a video avatar keeps the audio and
+plays its own, later. The length of an utterance is then the one that the service made.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import re
+from collections import Counter, deque
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 
-from pipecat_roark.conversation.text import Fragment, SpokenText
+from pipecat_roark.conversation.text import Fragment, SpokenText, whole_words
 
 _LIMIT = 512
 """How many texts may wait to be played; if there are more, the oldest are never going to be."""
 _TAIL_SECS = 0.1
 """The last chunk may be missing from what was played; no word fits into so short a time."""
-_FIRST_IDEOGRAPH = 0x2E80
-"""From this code point on, scripts have no spaces between words."""
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(slots=True)
 class _SpokenSpan:
-    """A span of the made audio, and the text that it speaks."""
+    """A span of the made audio, and the text that it speaks.
+
+    Attributes:
+        begin: Where it begins, in seconds of all made audio.
+        end: Where it ends; None while it grows.
+        fragments: Its text.
+        failed: Whether the service made no audio for it.
+    """
 
     begin: float
     end: float | None
     fragments: list[Fragment] = field(default_factory=list)
+    failed: bool = False
 
     def __deepcopy__(self, memo: dict[int, object]) -> _SpokenSpan:
-        return _SpokenSpan(self.begin, self.end, deepcopy(self.fragments, memo))
+        return _SpokenSpan(self.begin, self.end, deepcopy(self.fragments, memo), self.failed)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether an interruption drops it."""
+        return all(fragment.words.interruptible for fragment in self.fragments)
 
     def is_over(self, played: float) -> bool:
         """Return whether all of it was played and released."""
@@ -50,18 +66,35 @@ class _SpokenSpan:
             and all(fragment.released for fragment in self.fragments)
         )
 
-    def cut(self, played: float, *, measured: bool) -> None:
-        """Mark how much of the text was heard, if only `played` seconds of all audio were."""
-        share: float | None = None
+    def fail(self) -> None:
+        """Note that no audio was made for it: nobody heard the words in it."""
+        self.failed = True
+        for fragment in self.fragments:
+            if _WORD.search(fragment.words.text):
+                fragment.cut = 0
+
+    def cut(self, played: float, made: float, *, measured: bool) -> None:
+        """Mark how much of the text was heard, if only `played` of the `made` seconds were.
+
+        Args:
+            played: Seconds of audio that were played.
+            made: Seconds of audio that were made.
+            measured: Whether the seconds tell anything about text that was released.
+        """
+        end = made if self.end is None else self.end
         if played <= self.begin:
             share = 0.0
-        elif self.end is not None:
-            length = self.end - self.begin
-            share = min(1.0, (played - self.begin) / length) if length else 1.0
-        budget = (share or 0.0) * sum(len(fragment.words.text) for fragment in self.fragments)
-        for fragment in self.fragments:
-            if not fragment.released or (measured and share is not None):
-                fragment.cut = _whole_words(fragment.words.text, budget)
+        elif end > self.begin:
+            share = min(1.0, (played - self.begin) / (end - self.begin))
+        else:
+            share = 1.0
+        budget = share * sum(len(fragment.words.text) for fragment in self.fragments)
+        for fragment in [] if self.failed else self.fragments:
+            if not fragment.released:
+                known = self.end is not None
+                fragment.cut = whole_words(fragment.words.text, budget if known else 0.0)
+            elif measured:
+                fragment.cut = whole_words(fragment.words.text, budget)
             budget -= len(fragment.words.text)
 
 
@@ -71,37 +104,62 @@ class Playback:
     def __init__(self) -> None:
         self._made = self._played = 0.0
         self._measured = False
-        self._since = 0.0
+        self._since = self._utterance = 0.0
+        """Where the next span begins, and where the utterance began."""
+        self._owed = 0.0
+        """Seconds that count as made, and whose audio is still to come."""
         self._spans: deque[_SpokenSpan] = deque(maxlen=_LIMIT)
         self._announced: str | None = None
+        self._expected: Counter[str] = Counter()
         self._waiting: dict[int, Fragment] = {}
         self._dropped: dict[int, Fragment] = {}
         self._number = 0
-        self._opens = False
+        self._opens = self._within = False
+        """Whether no text of the utterance came yet, and whether it goes on."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> Playback:
         twin = copy(self)
         vars(twin).update(
             _spans=deque((deepcopy(span, memo) for span in self._spans), _LIMIT),
+            _expected=copy(self._expected),
             _waiting=deepcopy(self._waiting, memo),
             _dropped=deepcopy(self._dropped, memo),
         )
         return twin
 
+    @property
+    def idle(self) -> bool:
+        """Whether all audio that was made has been played."""
+        return self._measured and self._made - self._played <= _TAIL_SECS
+
+    @property
+    def plays_on(self) -> bool:
+        """Whether an interruption left speech that cannot be interrupted."""
+        return bool(self._spans or self._waiting)
+
     def tts_started(self) -> None:
         """Note that the speech service began an utterance."""
-        self.tts_stopped()
-        self._since = self._made
-        self._opens = True
+        self.tts_stopped(None)
+        self._since = self._utterance = self._made
+        self._opens = self._within = True
 
-    def tts_stopped(self) -> None:
-        """Note that the speech service made all of an utterance."""
+    def tts_stopped(self, seconds: float | None) -> None:
+        """Note that the speech service made all of an utterance: so many seconds, if known."""
+        got = self._made - self._utterance
+        if seconds and got <= seconds / 2:
+            self._made += seconds - got
+            self._owed += seconds - got
         if self._spans and self._spans[-1].end is None:
             self._spans[-1].end = self._since = self._made
+            if seconds == 0 and got == 0:
+                self._spans[-1].fail()
+        self._utterance, self._within = self._made, False
 
     def audio_made(self, seconds: float) -> None:
-        """Note that the speech service made audio of this length."""
-        self._made += seconds
+        """Note that the output got audio of this length."""
+        owed = min(self._owed, seconds)
+        self._owed -= owed
+        self._made += seconds - owed
 
     def audio_played(self, seconds: float) -> None:
         """Note that the output played audio of this length."""
@@ -111,6 +169,7 @@ class Playback:
     def text_announced(self, text: str) -> None:
         """Note that a text is going to be spoken; it is made before or after its audio."""
         self._announced = text
+        self._expected.update(_tokens(text))
 
     def text_made(self, key: int, words: SpokenText) -> None:
         """Note that a text was made into speech; `key` names it when the output releases it."""
@@ -141,45 +200,69 @@ class Playback:
         if fragment is None:
             return self._enter(words)
         fragment.released = True
-        if words.sounds_at is None:
+        if words.sounds_at is None and not self._owed:
             # It passes the output in line with the audio, so the audio was played up to here.
             self._move_to(fragment.place)
         return fragment
 
-    def cut(self, at: int, *, keep: bool) -> list[Fragment]:
-        """Cut speech short: drop what waits to be played.
+    def cut(self, at: int, *, speaks: bool, ends: bool = False) -> list[Fragment]:
+        """Cut speech short: drop what waits to be played, unless it cannot be interrupted.
 
         Args:
             at: Pipeline time in nanoseconds.
-            keep: Whether a turn takes the dropped fragments. If one of them is played all the
-                same, because it cannot be interrupted, it is marked as heard there.
+            speaks: Whether the bot is speaking, so that a turn takes the dropped fragments. If one
+                of them is played all the same, it is marked as heard there.
+            ends: Whether the call ends, which drops everything.
 
         Returns:
             The dropped fragments, marked with how much of them was heard.
         """
+        rest = [span for span in self._spans if not (ends or span.interruptible)]
+        measured = self._measured or (self._made > 0 and not speaks)
         for span in self._spans:
-            span.cut(self._played, measured=self._measured)
-        for fragment in self._waiting.values():
+            unmade = self._within and span.end is None and self._made <= span.begin
+            if span not in rest:
+                span.cut(self._played, self._made, measured=measured or unmade)
+        dropped = {
+            key: one for key, one in self._waiting.items() if ends or one.words.interruptible
+        }
+        for fragment in dropped.values():
             if (fragment.words.sounds_at or 0) > at:
                 fragment.cut = 0
-        dropped = [*self._waiting.values()]
+        fragments = [*dropped.values()]
         if self._announced:
-            dropped.append(Fragment(SpokenText(self._announced), self._number + 1, cut=0))
-        if keep:
-            self._dropped.update(self._waiting)
+            fragments.append(Fragment(SpokenText(self._announced), self._number + 1, cut=0))
+        if speaks:
+            self._dropped.update(dropped)
             for key in [*self._dropped][:-_LIMIT]:
                 del self._dropped[key]
-        self._waiting, self._announced = {}, None
-        self._spans.clear()
-        self._made = self._played = self._since = 0.0
-        return dropped
+        self._waiting = {key: one for key, one in self._waiting.items() if key not in dropped}
+        self._begin_again(rest)
+        return fragments
+
+    def _begin_again(self, rest: list[_SpokenSpan]) -> None:
+        """Count anew: only the audio of what cannot be interrupted is still to be played."""
+        made, played, total = 0.0, self._played, self._made
+        for span in rest:
+            length = (total if span.end is None else span.end) - span.begin
+            made -= max(0.0, played - span.begin)
+            span.begin, made = made, made + length
+            span.end = None if span.end is None else made
+        self._made, self._played, self._since, self._utterance = made, 0.0, made, made
+        self._owed = 0.0
+        self._announced = None
+        self._expected.clear()
+        self._spans = deque(rest, _LIMIT)
 
     def _enter(self, words: SpokenText) -> Fragment:
         if self._opens and words.spaced:
             words = replace(words, text=f" {words.text.lstrip()}")
         self._opens, self._announced = False, None
         self._number += 1
-        return Fragment(words, self._number, self._made)
+        tokens = _tokens(words.text)
+        expected = bool(tokens) and all(self._expected[token] > 0 for token in tokens)
+        self._expected -= Counter(tokens)
+        return Fragment(words, self._number, self._made, expected=expected)
 
     def _move_to(self, played: float) -> None:
         # The output may fill up its last chunk with silence, so more is played than was made.
@@ -188,13 +271,6 @@ class Playback:
             self._spans.popleft()
 
 
-def _whole_words(text: str, budget: float) -> int | None:
-    """Return how many characters the whole words in a budget have; None if the text fits."""
-    if budget >= len(text):
-        return None
-    ends = (
-        end
-        for end in range(int(budget), 0, -1)
-        if text[end].isspace() or ord(text[end]) >= _FIRST_IDEOGRAPH
-    )
-    return next(ends, 0)
+def _tokens(text: str) -> list[str]:
+    """Return the words of a text as they can be compared."""
+    return _WORD.findall(text.casefold())

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f"  # of southern Asia
+    "\u2e80-\u312f\u3190-\ua95f\ua980-\uabff\ud800-\U0010ffff]"  # of eastern Asia, and symbols
+)
+"""Characters of scripts without spaces between words; Hangul, which has some, is left out."""
+_PARTS_OF_LETTERS = ("Mn", "Mc", "Me", "Sk")
+"""Categories of characters that change the one before them."""
+_JOINED_TO_NEXT = "\u0e40\u0e41\u0e42\u0e43\u0e44\u0ec0\u0ec1\u0ec2\u0ec3\u0ec4\u1039\u17d2\u200d"
+"""Vowels that are written before their consonant, and signs that join two consonants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +31,13 @@ class SpokenText:
         text: The text.
         spaced: Whether the text contains the spaces before and after it.
         sounds_at: Pipeline time in nanoseconds at which it begins to sound, if that is known.
+        interruptible: Whether an interruption stops it.
     """
 
     text: str
     spaced: bool = False
     sounds_at: int | None = None
+    interruptible: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +50,7 @@ class Fragment:
         place: How many seconds of audio were made before it.
         released: Whether the output let it pass.
         cut: How many of its characters were heard; None if all of them.
+        expected: Whether the text that was announced has this word here, once more.
     """
 
     words: SpokenText
@@ -42,13 +58,15 @@ class Fragment:
     place: float = 0.0
     released: bool = False
     cut: int | None = None
+    expected: bool = False
 
     def __deepcopy__(self, memo: dict[int, object]) -> Fragment:
         return copy(self)
 
     def repeats(self, other: Fragment) -> bool:
         """Return whether this is the same word at the same moment; some services send it twice."""
-        return self is other or (self.words.sounds_at is not None and self.words == other.words)
+        timed = self.words.sounds_at is not None and not self.expected
+        return self is other or (timed and self.words == other.words)
 
 
 def heard(fragments: Iterable[Fragment]) -> str:
@@ -62,6 +80,28 @@ def unheard(fragments: Iterable[Fragment]) -> str:
     """Join what was not heard of fragments."""
     cut = (fragment for fragment in fragments if fragment.cut is not None)
     return _join((fragment.words.text[fragment.cut :], fragment.words.spaced) for fragment in cut)
+
+
+def whole_words(text: str, budget: float) -> int | None:
+    """Return how many characters the whole words in a budget have; None if the text fits."""
+    if budget >= len(text):
+        return None
+    ends = (end for end in range(int(budget), 0, -1) if _may_end(text, end))
+    return next(ends, 0)
+
+
+def _may_end(text: str, end: int) -> bool:
+    """Return whether a word may end before the character at `end`.
+
+    In scripts without spaces, it may end after every syllable: what a reader sees as one letter is
+    not taken apart.
+    """
+    after = text[end]
+    if after.isspace():
+        return True
+    if not _UNSPACED.match(after) or category(after) in _PARTS_OF_LETTERS:
+        return False
+    return text[end - 1] not in _JOINED_TO_NEXT
 
 
 def _join(parts: Iterable[tuple[str, bool]]) -> str:

@@ -21,6 +21,8 @@ from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
 from pipecat_roark.moments import SECOND, Edge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
     from pipecat_roark.moments import Speaker
@@ -29,6 +31,12 @@ LATE_WORDS_NS = 5 * SECOND
 """How long after its speech a transcription may come and still belong to it."""
 FRESH_SPEECH_NS = 3 * SECOND // 10
 """Speech that began more recently than this cannot have been transcribed yet."""
+YOUNG_SPEECH_NS = 2 * SECOND
+"""Words that come this soon after the beginning of speech may still be those of the turn before."""
+SEGMENT_NS = 3 * SECOND // 10
+"""Segments of the same late transcription come no further apart than this."""
+SOUND_NS = SECOND // 2
+"""Something shorter than this may be a mere sound, if the pipeline did not take it for a turn."""
 PROMPT_NS = SECOND // 10
 """Words that make the pipeline give the user the floor come no earlier than this before it."""
 _RECENT_FRAGMENTS = 64
@@ -107,18 +115,11 @@ class _Turn:
     Attributes:
         start: Where its speech begins.
         end: Where its speech ends; None while that is unknown.
-        fragments: Its words.
     """
 
     role: ClassVar[Speaker]
     start: Edge
     end: Edge | None = None
-    fragments: list[Fragment] = field(default_factory=list)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        twin = copy(self)
-        twin.fragments = deepcopy(self.fragments, memo)
-        return twin
 
     @property
     def last(self) -> Edge:
@@ -129,10 +130,28 @@ class _Turn:
         """End the turn at `at`, unless its end is known."""
         self.end = self.end or Edge(at)
 
-    def compact(self) -> None:
-        """Keep the text, and forget how it was composed."""
-        said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
-        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
+
+@dataclass(slots=True, eq=False)
+class Transcription(Fragment):
+    """Words of a user.
+
+    Attributes:
+        at: Pipeline time at which they came.
+        user_id: Who said them, if that is known.
+        language: Their language (BCP-47), if it is known.
+    """
+
+    at: int = 0
+    user_id: str | None = None
+    language: str | None = None
+
+    def continues(self, user_id: str | None, language: str | None) -> bool:
+        """Return whether the same user said these words, in the same language, as far as known."""
+        same_user = None in (user_id, self.user_id) or user_id == self.user_id
+        if language is None or self.language is None:
+            return same_user
+        # A region comes and goes with what a recognizer knows.
+        return same_user and language.split("-")[0] == self.language.split("-")[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -142,21 +161,19 @@ class UserTurn(_Turn):
     Attributes:
         state: Whether the user speaks and has the floor.
         answer: The bot's turn that answers it, if nothing tells when the user spoke.
-        user_id: The user's id, if it is known.
-        language: The language (BCP-47), if it is known.
+        fragments: Its words, of one user or of several.
     """
 
     role: ClassVar[Speaker] = "user"
     state: UserState = UserState.QUIET
     answer: BotTurn | None = None
-    user_id: str | None = None
-    language: str | None = None
+    fragments: list[Transcription] = field(default_factory=list)
     _end_detected: bool = False
     _closed_at: int | None = None
-    _said_at: int = 0
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        twin = _Turn.__deepcopy__(self, memo)
+        twin = copy(self)
+        twin.fragments = deepcopy(self.fragments, memo)
         twin.answer = deepcopy(self.answer, memo)
         return twin
 
@@ -179,6 +196,11 @@ class UserTurn(_Turn):
     def counts(self) -> bool:
         """Whether it is more than a sound: it has words, or the pipeline gave the floor."""
         return bool(self.fragments) or self.has_floor or self.closed
+
+    @property
+    def is_speech(self) -> bool:
+        """Whether it is more than a short sound."""
+        return self.closed or self.last.at - self.start.at >= SOUND_NS
 
     def speech_started(self) -> None:
         """Note that speech goes on."""
@@ -204,10 +226,25 @@ class UserTurn(_Turn):
 
     def say(self, words: SpokenText, at: int, user_id: str | None, language: str | None) -> None:
         """Add a transcription."""
-        self.fragments.append(Fragment(words))
-        self._said_at = at
-        self.user_id = self.user_id or user_id
-        self.language = self.language or language
+        self.fragments.append(Transcription(words, at=at, user_id=user_id, language=language))
+
+    def parts(self) -> list[Transcription]:
+        """Return what each user said, joined, until another user or another language."""
+        parts: list[list[Transcription]] = []
+        user_id: str | None = None
+        language: str | None = None
+        for words in self.fragments:
+            if parts and words.continues(user_id, language):
+                parts[-1].append(words)
+                user_id, language = user_id or words.user_id, language or words.language
+            else:
+                parts.append([words])
+                user_id, language = words.user_id, words.language
+        return [_joined(part) for part in parts]
+
+    def compact(self) -> None:
+        """Keep what each user said, and forget how it was composed."""
+        self.fragments = self.parts()
 
     def expects_words(self, at: int) -> bool:
         """Return whether words that come at `at` can be the first ones of this speech."""
@@ -220,16 +257,30 @@ class UserTurn(_Turn):
         speaks = (self.has_floor or self.speaking) and not self.fragments
         return speaks and at - self.start.at <= FRESH_SPEECH_NS
 
+    def is_young(self, at: int) -> bool:
+        """Return whether words at `at` may be those of an earlier turn whose words are late."""
+        return at - self.start.at <= YOUNG_SPEECH_NS
+
+    def awaits_segment(self, at: int, of: int = -1) -> bool:
+        """Return whether words at `at` are one with earlier ones, by default with the last."""
+        return at - self.fragments[of].at <= SEGMENT_NS
+
     def prompted(self, at: int) -> bool:
         """Return whether its last words made the pipeline give the user the floor at `at`."""
-        late = self._closed_at is not None and self._said_at > self._closed_at
-        misplaced = bool(self.answer) or (late and len(self.fragments) > 1)
-        return misplaced and at - self._said_at <= PROMPT_NS
+        if not self.fragments or at - self.fragments[-1].at > PROMPT_NS:
+            return False
+        if self._closed_at is None or self.fragments[-1].at <= self._closed_at:
+            return bool(self.answer)
+        # Late words that come in segments belong together; words in time are the turn's own.
+        own = len(self.fragments) > 1 and (
+            self.fragments[-2].at <= self._closed_at
+            or not self.awaits_segment(self.fragments[-1].at, of=-2)
+        )
+        return bool(self.answer) or own
 
-    def take_last_words(self, before: UserTurn, at: int) -> None:
+    def take_last_words(self, before: UserTurn) -> None:
         """Take the last words of the turn before: they made the pipeline open this one."""
         self.fragments.append(before.fragments.pop())
-        self._said_at, self.user_id, self.language = at, before.user_id, before.language
 
     def is_noise(self, now: int) -> bool:
         """Return whether this was a sound that nobody is going to transcribe any more."""
@@ -239,6 +290,15 @@ class UserTurn(_Turn):
         self.state = _USER_TRANSITIONS[self.state].get(event, self.state)
 
 
+def _joined(part: list[Transcription]) -> Transcription:
+    return Transcription(
+        SpokenText(heard(part)),
+        at=part[-1].at,
+        user_id=next((words.user_id for words in part if words.user_id), None),
+        language=next((words.language for words in part if words.language), None),
+    )
+
+
 @dataclass(slots=True, eq=False)
 class BotTurn(_Turn):
     """A turn of the bot.
@@ -246,11 +306,18 @@ class BotTurn(_Turn):
     Attributes:
         state: What is known of its speech.
         interrupted: Whether the user cut it short.
+        fragments: Its words.
     """
 
     role: ClassVar[Speaker] = "bot"
     state: BotState = BotState.ANNOUNCED
     interrupted: bool = False
+    fragments: list[Fragment] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = copy(self)
+        twin.fragments = deepcopy(self.fragments, memo)
+        return twin
 
     @property
     def audible(self) -> bool:
@@ -283,12 +350,22 @@ class BotTurn(_Turn):
         if self.end is None or not self.audible:
             self.end = Edge(at)
 
+    def take(self, fragments: Iterable[Fragment]) -> None:
+        """Add fragments that were dropped while it was spoken."""
+        for fragment in fragments:
+            self.say(fragment)
+
     def say(self, fragment: Fragment, at: int | None = None) -> None:
         """Add a fragment at its place; one that was sent twice is added once."""
         if self.words_only and at is not None:
             self.end = Edge(at)
         if not any(fragment.repeats(other) for other in self.fragments[-_RECENT_FRAGMENTS:]):
             insort(self.fragments, fragment, key=attrgetter("number"))
+
+    def compact(self) -> None:
+        """Keep the text, and forget how it was composed."""
+        said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
+        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
 
     def interrupt(self) -> None:
         """Note that the user cut it short."""

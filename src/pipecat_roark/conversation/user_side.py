@@ -4,8 +4,9 @@
    them, speech after a finished utterance opens the next turn. Speech after an answer opens one in
    any case, as the frame that closes a turn may be lost. A muted user opens none.
 2. A transcription belongs to the latest turn whose speech it can be: not to speech that only just
-   began, and not to speech that ended long ago and has its words. It may also be what made the
-   pipeline give the user the floor, a moment later.
+   began, and not to speech that ended long ago and has its words. A turn that has an answer and no
+   words yet takes precedence over one that began after the answer. A transcription may also be
+   what made the pipeline give the user the floor, a moment later.
 3. Some pipelines do not tell when the user speaks. There, words that come while the bot speaks
    belong before its turn, unless a turn of the user stands there.
 """
@@ -54,7 +55,7 @@ class UserSide(History):
         before, user = self.user, self._turn_of_speech(Edge(at))
         user.floor_given()
         if before and before is not user and before.prompted(at):
-            user.take_last_words(before, at)
+            user.take_last_words(before)
 
     def user_turn_stopped(self, at: int) -> None:
         """Note that the pipeline took the user's turn as finished."""
@@ -122,10 +123,17 @@ class UserSide(History):
         return turn
 
     def _turn_that_waits(self, user: UserTurn, at: int) -> UserTurn | None:
-        """Return the turn before, if the latest speech is too fresh for words that come now."""
-        before = self.user_turn_before(user) if user.is_fresh(at) else None
+        """Return the turn before, if words that come now are late words of it."""
+        before = None if user.fragments else self.user_turn_before(user)
         if before is None or at - before.last.at > LATE_WORDS_NS:
             return None
-        # It waits for words, or for more of them as long as it has no answer.
-        waits = not before.fragments or (user.speaking and not self.answered(before))
+        if before.fragments:
+            if self.answered(before):
+                waits = before.awaits_segment(at)
+            else:
+                waits = user.is_fresh(at) and user.speaking
+        else:
+            # Words come in the order of speech, and a turn that was answered had some.
+            late = user.is_young(at) and self.answered(before) and before.is_speech
+            waits = user.is_fresh(at) or late
         return before if waits else None
