@@ -126,6 +126,19 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     assert (recorder.in_pipeline, recorder.after_output) == (True, after_output)
 
 
+@pytest.mark.parametrize("direction", FrameDirection)
+async def test_an_output_in_another_pipeline_shows_when_it_speaks(
+    direction: FrameDirection,
+) -> None:
+    """Its announcement comes downstream behind it, and upstream before it."""
+    caller = Caller()
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, Feed())
+    announced = FramePushed(Sink(), caller, BotStartedSpeakingFrame(), direction, 0)
+    await recorder.observe(announced)
+    assert recorder.after_output is (direction is FrameDirection.DOWNSTREAM)
+
+
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where ours do."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
 from pipecat_roark.moments import SECOND
-from pipecat_roark.recording.recorder import follows_output
+from pipecat_roark.recording.recorder import comes_from_output, follows_output
 
 if TYPE_CHECKING:
     from pipecat.observers.base_observer import FramePushed
@@ -70,6 +70,7 @@ class ExternalRecorder:
             self.in_pipeline = True
             self.after_output = follows_output(self.processor)
         frame = data.frame
+        self.after_output |= comes_from_output(frame, data.direction)
         if self.origin_ns is None and isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)):
             length = frame.num_frames * SECOND // frame.sample_rate
             self.origin_ns = data.timestamp - length

@@ -24,7 +24,7 @@ from pipecat.frames.frames import (
     UserAudioRawFrame,
 )
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
-from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark.guard import ErrorBoundary
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipecat.observers.base_observer import FramePushed
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+    from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import Frames, OffsetMs, Speaker
     from pipecat_roark.recording.listener import Listener
@@ -86,7 +86,7 @@ class StereoRecorder(AudioBufferProcessor):
         self.in_pipeline = False
         """Whether the pipeline's start passed here."""
         self.after_output = False
-        """Whether an output transport stands before it."""
+        """Whether an output transport stands before it; known when the bot first speaks."""
         self.awaits_audio = False
         """Whether `observe` needs audio frames: they all pass here."""
         self._listener = listener
@@ -178,7 +178,7 @@ class StereoRecorder(AudioBufferProcessor):
             inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox holds audio
         else:
             with self._guard:
-                await self._handle(frame, now)
+                await self._handle(frame, direction, now)
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -188,11 +188,14 @@ class StereoRecorder(AudioBufferProcessor):
         with self._guard:
             await self._listener.on_cleanup()
 
-    async def _handle(self, frame: Frame, now: int) -> None:
+    async def _handle(self, frame: Frame, direction: FrameDirection, now: int) -> None:
         if isinstance(frame, _AUDIO):
             await self._record(frame, now)
             return
         self._lay_all()
+        if not self.after_output and comes_from_output(frame, direction):
+            self.after_output = True
+            self._tape.pace()
         if isinstance(frame, StartFrame):
             await self._start(frame)
         elif isinstance(frame, BotStartedSpeakingFrame):
@@ -288,8 +291,18 @@ class StereoRecorder(AudioBufferProcessor):
         await self._call_event_handler("on_track_audio_data", *audio, *form)
 
 
+def comes_from_output(frame: Frame, direction: FrameDirection) -> bool:
+    """Return whether a frame shows, where it passes, that an output transport stands before.
+
+    An output sends the announcements of the bot's speech both ways, so they come downstream behind
+    it only, whatever pipelines are between.
+    """
+    announces = isinstance(frame, (BotStartedSpeakingFrame, BotStoppedSpeakingFrame))
+    return announces and direction is FrameDirection.DOWNSTREAM
+
+
 def follows_output(processor: FrameProcessor) -> bool:
-    """Return whether an output transport stands before a processor in its pipeline."""
+    """Return whether an output transport stands before a processor in the same pipeline."""
     before = processor.previous
     while before is not None and not isinstance(before, BaseOutputTransport):
         before = before.previous

@@ -87,6 +87,12 @@ class Recording:
         """Whether it holds audio that was not removed."""
         return self._timeline is not None and self._timeline.waiting
 
+    def pace(self) -> None:
+        """Expect the bot's audio as it is played from now on."""
+        self._paced = True
+        if self._timeline is not None:
+            self._timeline.pace()
+
     # Audio comes in
 
     def lay(self, speaker: Speaker, source: Source, frames: Frames) -> Sound | None:

@@ -55,7 +55,8 @@ class Track:
         popped: int = 0,
     ) -> None:
         self._rate = rate
-        self._paced = paced
+        self.paced = paced
+        """Whether frames are sent in real time."""
         self._near = round(NEAR_SECS * rate)
         self._origin_ns = origin_ns
         self.popped = popped
@@ -103,14 +104,14 @@ class Track:
             rate: Their sample rate in Hz.
             begins: Whether an utterance is known to begin here, so that what comes before is a gap.
         """
-        if self._paced and not (begins or self._pauses or self._opening.includes(frames[0][1])):
+        if self.paced and not (begins or self._pauses or self._opening.includes(frames[0][1])):
             # Frames of which the last is on time are one long frame: no gap is between them.
             pcm, at = b"".join([pcm for pcm, _ in frames]), frames[-1][1]
             lag = self._since(at) - self._length(pcm, rate) - self._end
             if lag - self._pauses.baseline <= GAP_SECS * self._rate:
                 frames = [(pcm, at)]
         for pcm, arrival in frames:
-            self._add(pcm, arrival, rate, begins=begins or not self._paced)
+            self._add(pcm, arrival, rate, begins=begins or not self.paced)
             begins = False
         self._lay()
 
