@@ -181,6 +181,7 @@ class Call:
             wall=self._wall,
             origin=self.recorder.origin_ns if placed else None,
             offset_ms=self.recorder.offset_ms,
+            places=self.recorder.places if placed else None,
         )
         return self._with_format(report) if recorded else report
 

@@ -134,3 +134,25 @@ async def test_background_sound_ends_no_turn(local: LocalRoark, late: float) -> 
     voice = np.flatnonzero(np.abs(samples.astype(int)) > 4000)
     expected = [1000 * int(voice[0]) / rate, 1000 * int(voice[-1]) / rate]
     assert [turn["audioOffsetMs"], turn["endAudioOffsetMs"]] == pytest.approx(expected, abs=20)
+
+
+async def test_words_that_no_audio_holds_have_no_place(local: LocalRoark) -> None:
+    """What the user said before the recording began is left without offsets."""
+    roark = RoarkObserver(agent_id="front-desk")
+    apart = {"audio_in_passthrough": False}
+    call = Call(observers=[roark], after_output=[roark.audio_processor], transport=apart)
+
+    async def script(call: Call) -> None:
+        await call.user_says("Hello?", secs=0.6)
+        await call.bot_says("Hi.")
+        await call.quiet()
+        await call.end()
+
+    await call.hold(script)
+    arrived = local.calls[roark.pipecat_call_id]
+    assert arrived.problems == ()
+    assert arrived.ended is not None
+    user, bot = arrived.ended["transcript"]
+    assert "audioOffsetMs" not in user
+    assert "endAudioOffsetMs" not in user
+    assert (bot["audioOffsetMs"], bot["endAudioOffsetMs"]) == pytest.approx((0, 600), abs=20)

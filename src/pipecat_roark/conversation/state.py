@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipecat_roark.conversation.playback import SpokenText, heard, unheard
 from pipecat_roark.conversation.turns import Conversation, Floor
-from pipecat_roark.moments import MILLISECOND, Edge
+from pipecat_roark.moments import MILLISECOND, ClockPlaces, Edge
 from pipecat_roark.report import CallReport, ToolCall, ToolResult, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from pipecat_roark.moments import OffsetMs, Speaker
+    from pipecat_roark.moments import OffsetMs, Places, Speaker
 
 INBOX_LIMIT = 512
 """Events that wait for earlier ones; far more than a lagging callback leaves behind."""
@@ -174,6 +174,7 @@ class CallState:
         wall: Callable[[int], datetime],
         origin: int | None = None,
         offset_ms: OffsetMs | None = None,
+        places: Places | None = None,
     ) -> CallReport:
         """Return the call as it is known now.
 
@@ -183,8 +184,11 @@ class CallState:
             origin: Pipeline time of the recording's sample 0; None without a recording.
             offset_ms: Places a sample, by its speaker and index, in the recording; with `True`, as
                 the end of speech.
+            places: Gives moments their place in a recording that doesn't run with the clock.
         """
-        place = _Places(wall, origin, offset_ms)
+        if places is None and origin is not None:
+            places = ClockPlaces(origin)
+        place = _Places(wall, origin, offset_ms, places)
         now = self._ended[0] if self._ended else now
         turns = sorted(self._settled().turns, key=place.start)
         heard_turns = [turn for turn in turns if heard(turn.fragments)]
@@ -232,18 +236,21 @@ class _Places:
     """Gives edges their place in wall time and in the recording."""
 
     def __init__(
-        self, wall: Callable[[int], datetime], origin: int | None, offset_ms: OffsetMs | None
+        self,
+        wall: Callable[[int], datetime],
+        origin: int | None,
+        offset_ms: OffsetMs | None,
+        places: Places | None,
     ) -> None:
         self._wall = wall
         self._origin = origin
         self._offset_ms = offset_ms
+        self._places = places
 
     def at(self, speaker: Speaker, edge: Edge, *, end: bool = False) -> int:
         """Return the pipeline time of an edge: where its sample lies, else the clock's."""
-        if self._origin is None:
+        if self._origin is None or edge.index is None or self._offset_ms is None:
             return edge.at
-        if edge.index is None or self._offset_ms is None:
-            return max(self._origin, edge.at)
         return self._origin + MILLISECOND * self._offset_ms(speaker, edge.index, end)
 
     def start(self, turn: Floor) -> int:
@@ -258,8 +265,8 @@ class _Places:
         return now if turn.end is None else self.at(turn.role, turn.end, end=True)
 
     def ms(self, at: int) -> int | None:
-        """Return a pipeline time as milliseconds in the recording."""
-        return None if self._origin is None else max(0, round((at - self._origin) / MILLISECOND))
+        """Return the place of a moment in the recording."""
+        return self._places.place_ms(at) if self._places else None
 
     def turns(self, turns: list[Floor], now: int) -> tuple[Turn, ...]:
         """Return turns, given in the order of their starts; a speaker's end before the next."""
@@ -293,14 +300,18 @@ class _Places:
         )
 
     def _turn(self, turn: Floor, start: int, end: int, asked: int | None) -> Turn:
+        span = self._places.span_ms(turn.role, start, end) if self._places else None
+        start_ms, end_ms = span or (None, None)
+        if span and self._origin is not None:
+            start = max(self._origin, start)
         waited = None if asked is None or turn.role == "user" else start - asked
         return Turn(
             role="user" if turn.role == "user" else "assistant",
             content=heard(turn.fragments),
             started_at=self._wall(start),
             ended_at=self._wall(end),
-            start_ms=self.ms(start),
-            end_ms=self.ms(end),
+            start_ms=start_ms,
+            end_ms=end_ms,
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             user_id=turn.user_id,

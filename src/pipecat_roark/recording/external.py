@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
-    from pipecat_roark.moments import OffsetMs
+    from pipecat_roark.moments import OffsetMs, Places
     from pipecat_roark.recording.listener import Listener
 
 _HANDLER_ROUNDS = 3
@@ -48,6 +48,7 @@ class ExternalRecorder:
         self.num_channels = 0
         self.offset_ms: OffsetMs | None = None
         """None, because nobody knows where the processor lays a sample."""
+        self.places: Places | None = None
         self._started = False
         self._listener = listener
         processor.add_event_handler("on_audio_data", self._on_audio_data)

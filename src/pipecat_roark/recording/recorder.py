@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.moments import Frames, OffsetMs, Speaker
+    from pipecat_roark.moments import Frames, OffsetMs, Places, Speaker
     from pipecat_roark.recording.listener import Listener
 
     _Arrival = tuple[InputAudioRawFrame | OutputAudioRawFrame, int]
@@ -89,6 +89,8 @@ class StereoRecorder(AudioBufferProcessor):
         """Whether an output transport stands before it; known when the bot first speaks."""
         self.awaits_audio = False
         """Whether `observe` needs audio frames: they all pass here."""
+        self.places: Places | None = None
+        """None, because the recording runs with the pipeline's clock."""
         self._listener = listener
         self._chunk_frames = chunk_bytes // (2 * CHANNELS)
         self._guard = ErrorBoundary("recorder")
