@@ -159,6 +159,7 @@ class Call:
             wall=self._wall,
             origin=self._recorder.origin_ns if placed else None,
             offset_ms=self._recorder.offset_ms,
+            places=self._recorder.places if placed else None,
         )
         return self._with_format(report) if recorded else report
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipecat_roark.recording.audibility import KEPT_SECS, RecentAudio, audible, offset, onset
+from pipecat_roark.recording.audibility import (
+    KEPT_SECS,
+    RecentAudio,
+    audible,
+    levels,
+    offset,
+    onset,
+)
 from support.calls import tone
 
 RATE = 16000
@@ -116,3 +123,19 @@ def test_a_new_rate_of_the_microphone_begins_a_new_memory() -> None:
     hearing.add([(tone(0.1, 8000).tobytes(), 0)], 8000, at(1.0))
     assert hearing.onset(at(0.5)) == at(0.5)
     assert hearing.offset(at(1.1)) == pytest.approx(at(1.1), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([], []),
+        ([5, -3], [5]),
+        ([1] * 10, [1]),
+        ([0] * 9 + [-(2**15)] + [1] * 10 + [2**15 - 1], [2**15, 1, 2**15 - 1]),
+    ],
+)
+def test_the_loudness_is_that_of_the_loudest_sample(
+    samples: list[int], expected: list[int]
+) -> None:
+    """Positive or negative, in each window and in what is left over."""
+    assert levels(np.array(samples, np.int16), 1000).tolist() == expected

@@ -427,3 +427,15 @@ def test_both_recorders_have_all_that_a_call_asks_of_them(feed: Feed) -> None:
     assert len(names) >= 12
     for each in recorders:
         assert [name for name in names if not hasattr(each, name)] == []
+
+
+def test_handlers_for_audio_by_turn_are_refused(feed: Feed, log: list[str]) -> None:
+    """They would never be called, which one warning says, with what to do instead."""
+    names = [f"on_{who}_turn_audio{data}" for who in ("user", "bot") for data in ("", "_data")]
+    for name in names:
+        feed.recorder.add_event_handler(name, print)
+        decorate: Any = feed.recorder.event_handler(name)
+        decorate(print)
+    assert len(log) == 1
+    assert "on_user_turn_audio" in log[0]
+    assert "on_track_audio_data" in log[0]

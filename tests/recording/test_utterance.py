@@ -7,7 +7,7 @@ import pytest
 
 from pipecat_roark.moments import Edge
 from pipecat_roark.recording.audibility import AUDIBLE
-from pipecat_roark.recording.utterance import Utterance
+from pipecat_roark.recording.utterance import Background, Utterance
 
 MS = 1_000_000
 
@@ -87,3 +87,52 @@ def test_an_utterance_may_never_be_heard() -> None:
     assert utterance.end() is None
     assert utterance.add(frames(*[0] * 50), 1000, 0) is None
     assert utterance.end() is None
+
+
+def noisy(*levels: int, begin: int = 0, noise: int = 300) -> list[tuple[bytes, int]]:
+    """Return frames like `frames`, with noise in all of them."""
+    random = np.random.default_rng(begin)
+    return [
+        (
+            (
+                np.frombuffer(pcm, "<i2") + random.integers(-noise, noise, len(pcm) // 2, np.int16)
+            ).tobytes(),
+            at,
+        )
+        for pcm, at in frames(*levels, begin=begin)
+    ]
+
+
+@pytest.mark.parametrize("after", [20, 120, 200])
+@pytest.mark.parametrize("lasts", [20, 3000])
+@pytest.mark.parametrize("frames_each", [1, 25])
+def test_background_sound_is_no_part_of_it(after: int, lasts: int, frames_each: int) -> None:
+    """It is heard where it rises above the sound of the line, however late its end is announced."""
+    background = Background()
+    for begin in range(0, 4000, 500):
+        background.add(noisy(*[0] * 25, begin=begin), 1000)
+    utterance = Utterance(1000, background.noise)
+    spoken = noisy(*[0] * 10, *[4000] * lasts, *[0] * after, begin=4000)
+    firsts = [
+        utterance.add(spoken[number : number + frames_each], 1000, 20 * number)
+        for number in range(0, len(spoken), frames_each)
+    ]
+    assert [sound.edge for sound in firsts if sound] == [edge(4200, 200)]
+    assert utterance.end() == edge(4200 + 20 * lasts, 200 + 20 * lasts)
+
+
+def test_noise_before_any_speech_is_taken_for_its_beginning_alone() -> None:
+    """A greeting in noise that nobody heard before has its true end all the same."""
+    utterance = Utterance(1000)
+    utterance.add(noisy(*[0] * 5, *[4000] * 50, *[0] * 100), 1000, 0)
+    assert utterance.end() == edge(1100)
+
+
+def test_a_background_forgets() -> None:
+    """The noise is that of the latest seconds."""
+    background = Background()
+    assert background.noise is None
+    background.add(frames(*[4000] * 500), 1000)
+    assert background.noise == 4000
+    background.add(frames(*[300] * 125), 1000)
+    assert background.noise == 300

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.moments import Edge, OffsetMs
+    from pipecat_roark.moments import Edge, OffsetMs, Places
 
 
 class UserTrack(Protocol):
@@ -70,6 +70,10 @@ class Recorder(Protocol):
     @property
     def offset_ms(self) -> OffsetMs | None:
         """Returns the place of a sample in the recording; None if the layout is unknown."""
+
+    @property
+    def places(self) -> Places | None:
+        """Gives moments their place in the recording; None if it runs with the pipeline's clock."""
 
     @property
     def sample_rate(self) -> int:

@@ -60,6 +60,12 @@ class Timeline:
         """Return the track of the speaker's first line, the only one that gives places."""
         return self._tracks[speaker][0]
 
+    def pace(self) -> None:
+        """Expect the bot's audio as it is played from now on."""
+        self._paced = True
+        for track in self._tracks["bot"]:
+            track.paced = True
+
     def add(
         self,
         speaker: Speaker,
