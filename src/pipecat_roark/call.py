@@ -20,6 +20,7 @@ from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.moments import SECOND
 from pipecat_roark.report import CallReport
+from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.spool import NoSpool
 from pipecat_roark.spool.writer import SpoolWriter
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pipecat_roark.guard import ErrorBoundary
     from pipecat_roark.moments import OffsetMs
     from pipecat_roark.settings import Settings
+    from pipecat_roark.spool.spool import Spool
 
 _RELEASE_SECS = 1.0
 """How long it may take to let go of other calls in the spool."""
@@ -88,7 +90,10 @@ class Call:
         self.state = CallState(pipecat_call_id)
         self._settings = settings
         spool_dir = settings.spool_dir
-        self._spool = SpoolWriter(spool_dir, pipecat_call_id) if spool_dir else NoSpool()
+        self._spool: Spool = NoSpool()
+        if spool_dir is not None:
+            owner = fingerprint(settings.api_key, settings.base_url)
+            self._spool = SpoolWriter(spool_dir, pipecat_call_id, owner=owner)
         self.delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,
