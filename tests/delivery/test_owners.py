@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -125,3 +126,34 @@ async def test_many_calls_go_several_at_a_time(
         assert len(roark.calls) == 15
     told = [line for line in log if "are dealt with" in line]
     assert [line.split()[1:4] for line in told] == [[str(n), "of", "3"] for n in (1, 2, 3)]
+
+
+async def test_one_call_of_a_process_delivers_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one waits for its turn, and goes on if the first has ended."""
+    monkeypatch.setattr("pipecat_roark.delivery.recovery.TAKE_OVER_SECS", 0.01)
+    began = asyncio.Event()
+    go_on = asyncio.Event()
+
+    @web.middleware
+    async def hold_up(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began.set()
+        await go_on.wait()
+        return await handler(request)
+
+    async with LocalRoark(tmp_path / "calls", middlewares=[hold_up]) as roark:
+        for number in range(3):
+            left(tmp_path / "spool", f"call {number}", fingerprint("key", roark.url))
+        of_first = asyncio.create_task(deliver_left(tmp_path / "spool", roark.url, "key"))
+        await began.wait()
+        of_second = asyncio.create_task(deliver_left(tmp_path / "spool", roark.url, "key"))
+        await asyncio.sleep(0.1)
+        assert not of_second.done()
+        await deliver_left(tmp_path / "spool", roark.url, "another key")
+        of_first.cancel()
+        await asyncio.wait([of_first])
+        go_on.set()
+        await asyncio.wait_for(of_second, 10)
+        assert len(roark.calls) == 3
+    assert waiting(tmp_path / "spool") == []

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.spool.journal import Journal
 
-
 AT_ONCE = 4
 """How many calls are delivered at the same time."""
 AT_ONCE_BESIDE_A_CALL = 2
 """How many, while a call runs that needs the network more."""
 REPORT_SECS = 10.0
 """How often the log tells how far a long delivery is."""
+TAKE_OVER_SECS = 5.0
+"""How often a call looks whether the one that delivers the spool of this process has ended."""
 DEADLINE_SECS = 60.0
 """Bound on the delivery of each call, in seconds."""
+_under_way: set[tuple[Path, str]] = set()
+"""The spools that a call of this process delivers now, each with the fingerprint of its owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class Recovery:
     ) -> None:
         self.others = 0
         """How many calls wait for another key or base URL; known when the delivery has begun."""
-        self._spool_dir = spool_dir
+        self.spool_dir = spool_dir
         self._url = url
         self._api_key = api_key
         self._owner = fingerprint(api_key, url)
@@ -139,8 +142,8 @@ class Recovery:
 
     def _find(self) -> list[Path]:
         """Return the folders of the calls to deliver."""
-        remove_remains(self._spool_dir)
-        folders = waiting(self._spool_dir)
+        remove_remains(self.spool_dir)
+        folders = waiting(self.spool_dir)
         if self._any_key:
             return folders
         # One that can't be read is tried, so that somebody reports why.
@@ -150,7 +153,7 @@ class Recovery:
 
     async def _deliver(self, found: Recovered) -> Recovered | None:
         """Deliver one call. Return None if it is not there any more."""
-        folder = self._spool_dir / found.folder
+        folder = self.spool_dir / found.folder
         try:
             claim = await _claim_in_thread(folder)
         except FileNotFoundError:  # another process has just delivered it
@@ -166,7 +169,7 @@ class Recovery:
             RoarkClient(self._url, self._api_key, call_id),
             label=call_id,
             deadline_secs=self._deadline_secs,
-            spool=SpoolWriter(self._spool_dir, call_id, owner=self._owner, call=claim.call),
+            spool=SpoolWriter(self.spool_dir, call_id, owner=self._owner, call=claim.call),
         )
         delivery.resume(claim.events, claim.chunks)
         await delivery.finish(claim.journal.ended)
@@ -176,12 +179,23 @@ class Recovery:
 async def deliver_left(spool_dir: Path, url: str, api_key: str) -> None:
     """Deliver what earlier calls left in a spool, until Roark doesn't take one of them.
 
-    It goes on beside a call that runs, so it is modest, and reports in the log how far it is.
+    It goes on beside a call that runs, so it does little at a time. The log tells how far it is.
+    Of many calls in a process, one does it; another goes on if that one ends.
     """
+    spool = spool_dir, fingerprint(api_key, url)
+    while spool in _under_way:  # noqa: ASYNC110  # perhaps by a call of another event loop
+        await asyncio.sleep(TAKE_OVER_SECS)
+    _under_way.add(spool)
+    try:
+        await _deliver_left(Recovery(spool_dir, url, api_key, at_once=AT_ONCE_BESIDE_A_CALL))
+    finally:
+        _under_way.discard(spool)
+
+
+async def _deliver_left(recovery: Recovery) -> None:
     clock = asyncio.get_running_loop().time
     report_due = clock() + REPORT_SECS
-    recovery = Recovery(spool_dir, url, api_key, at_once=AT_ONCE_BESIDE_A_CALL)
-    done = 0
+    done, spool_dir = 0, recovery.spool_dir
     async with aclosing(recovery.deliver()) as calls:
         async for call in calls:
             done += 1
