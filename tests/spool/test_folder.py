@@ -248,21 +248,17 @@ def test_a_journal_says_whose_call_it_is(
     assert owner_of(tmp_path) is None
 
 
-def test_room_that_was_not_used_is_given_back(
+def test_a_call_is_gone_as_soon_as_it_begins_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chunk that the disk did not take, and one that arrived, leave room for others."""
-    monkeypatch.setattr("pipecat_roark.spool.room.MAX_BYTES", 100)
-    call = SpooledCall.create(tmp_path, "call", OWNER)
+    """Who dies while it removes a call that arrived leaves nothing that is delivered again."""
+    call = held(tmp_path, live=True)
 
     def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "full")
+        raise PermissionError
 
-    with monkeypatch.context() as patch:
-        patch.setattr("pipecat_roark.spool.folder._write", fail)
-        with pytest.raises(OSError, match="full"):
-            call.write_chunk(0, bytes(10))
-    for _ in range(3):
-        call.write_chunk(0, bytes(90))
-        call.remove_chunk(0)
-    call.release(done=True)
+    monkeypatch.setattr("shutil.rmtree", fail)
+    with pytest.raises(PermissionError):
+        call.release(done=True)
+    assert call.path.exists()
+    assert waiting(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,3 +155,24 @@ def test_a_folder_may_vanish_while_it_is_counted(tmp_path: Path, clock: Clock) -
     fill(tmp_path, 1, 999)
     (tmp_path / "file").touch()
     Room(tmp_path).take(1, give_nothing)
+
+
+def test_room_that_was_not_used_is_given_back(
+    tmp_path: Path,
+    clock: Clock,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A chunk that the disk did not take, and one that arrived, leave room for others."""
+    call = SpooledCall.create(tmp_path, "call", "somebody")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipecat_roark.spool.folder._write", fail)
+        with pytest.raises(OSError, match="No space left"):
+            call.write_chunk(0, bytes(1000))
+    for _ in range(3):
+        call.write_chunk(0, bytes(1000))
+        call.remove_chunk(0)
+    call.release(done=True)
