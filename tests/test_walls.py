@@ -127,7 +127,10 @@ RULES: dict[str, Rule] = {
         (".spool",),
         (".spool",),
         "a call writes to the spool; delivery and the command read it",
-        except_for=(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
+        except_for=(
+            *(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
+            ".spool.owner.fingerprint",
+        ),
     ),
     "journal of spool": Outside(
         (".spool.journal",),

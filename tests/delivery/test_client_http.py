@@ -131,7 +131,10 @@ async def test_no_answer_takes_for_ever() -> None:
 async def test_the_status_line_is_the_acknowledgement(handler: Handler) -> None:
     """What becomes of the body changes nothing, and nothing is sent twice for it."""
     began = asyncio.get_running_loop().time()
-    async with serving(event=handler, put=handler) as (client, requests):
+    async with serving(event=handler, put=handler, answer_secs=5, upload_secs=5) as (
+        client,
+        requests,
+    ):
         await client.send_event(EVENT)
         await client.upload_chunk(0, PCM)
         assert len(requests) == 3
@@ -149,7 +152,7 @@ async def test_the_body_of_an_error_is_not_waited_for() -> None:
             await asyncio.sleep(0.02)
 
     began = asyncio.get_running_loop().time()
-    async with serving(event=refuse, ticket=refuse) as (client, _):
+    async with serving(event=refuse, ticket=refuse, answer_secs=5) as (client, _):
         for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
             failure = await failed(request)
             assert str(failure) == "Roark answered 429"

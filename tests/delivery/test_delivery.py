@@ -251,6 +251,18 @@ async def test_the_ending_tries_at_once(log: list[str]) -> None:
     assert log == ["INFO Call call-1 has ended: 5 of 5 audio chunks are at Roark, 2000 bytes."]
 
 
+async def test_the_ending_has_many_tries() -> None:
+    """However long the waits have become, those in the ending are short, so that a gap is met."""
+    client = ScriptedClient(failing(BUSY))
+    made = delivery(client, jitter=max, deadline_secs=10)
+    await client.time.sleep(60)
+    before = len(client.tries)
+    assert 9.9 < await end(made) < 10.5
+    tries = Counter(what for what, _ in client.tries[before:])
+    assert tries[STARTED] >= 14
+    assert tries[ENDED] >= 4
+
+
 async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
     """A server that asks for a moment gets it, and is not asked over and over."""
     moment = DeliveryError("Roark answered 429", retry_after=timedelta(seconds=0.1))

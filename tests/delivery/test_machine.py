@@ -49,7 +49,7 @@ async def hold(url: str, spool_dir: Path | None = None, deadline_secs: float = 5
         RoarkClient(url, KEY, "call#1"),
         label="call#1",
         deadline_secs=deadline_secs,
-        spool=SpoolWriter(spool_dir, "call#1") if spool_dir else None,
+        spool=SpoolWriter(spool_dir, "call#1", owner="somebody") if spool_dir else None,
     )
     delivery.begin(STARTED)
     delivery.add_audio(PCM)
@@ -159,14 +159,15 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")]
+    "error",
+    [OSError(24, "Too many open files"), RuntimeError("can't start new thread"), ValueError()],
 )
 async def test_what_cannot_be_made_now_is_worth_a_retry(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads, files and memory come back; that is nobody's configuration."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     client = RoarkClient(AWAY, KEY, "call#1")

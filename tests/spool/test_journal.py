@@ -58,7 +58,7 @@ def lines() -> list[bytes]:
         last = event
     entries.append({"arrived": "call-started"})
     return [
-        journal.header(AT, "call#1"),
+        journal.header(AT, "call#1", "owner"),
         *(journal.line(AT + timedelta(seconds=n), **entry) for n, entry in enumerate(entries)),
     ]
 
