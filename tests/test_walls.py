@@ -129,7 +129,7 @@ RULES: dict[str, Rule] = {
         "a call writes to the spool; delivery and the command read it",
         except_for=(
             *(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
-            ".spool.owner.fingerprint",
+            ".spool.owner",
         ),
     ),
     "journal of spool": Outside(
