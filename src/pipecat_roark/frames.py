@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipecat.frames import frames
@@ -16,6 +17,9 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMMessagesAppendFrame,
+    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechControlParamsFrame,
     StartFrame,
@@ -38,6 +42,8 @@ from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.plain import arguments_text, result_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pipecat_roark.conversation.state import CallState
     from pipecat_roark.recording.recorder import StereoRecorder
 
@@ -57,6 +63,7 @@ _ANNOUNCED = _if_known("AggregatedTextFrame")
 _STREAM = _if_known("SpeechOutputAudioRawFrame")
 _MUTED = _if_known("UserMuteStartedFrame")
 _UNMUTED = _if_known("UserMuteStoppedFrame")
+_WRITTEN = (LLMTextFrame, LLMFullResponseEndFrame, LLMMessagesAppendFrame)
 _SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame, *_ANNOUNCED, *_STREAM)
 _TOOLS = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
 SPEAKING = (
@@ -79,6 +86,7 @@ RELEVANT_FRAMES = (
     *_UNMUTED,
     *_SPEECH,
     *_TOOLS,
+    *_WRITTEN,
     *SPEAKING,
 )
 """Everything else passes an observer unread."""
@@ -139,13 +147,21 @@ class Translator:
                 self._measure(frame, source)
             if handed or played:
                 self._read_speech(frame, at, played=played)
-        elif isinstance(frame, _TOOLS):
+        elif isinstance(frame, _WRITTEN):
+            skipped = bool(getattr(frame, "skip_tts", False))
+            self._read_written(frame, at, delivered=handed or played or skipped)
+        else:
+            self._read_other(frame, at, reached=handed or played)
+
+    def _read_other(self, frame: Frame, at: int, *, reached: bool) -> None:
+        """Read a frame; `reached` tells whether the output has got it."""
+        if isinstance(frame, _TOOLS):
             self._read_tool(frame, at)
         elif isinstance(frame, TranscriptionFrame):
             self._read_transcription(frame, at)
         elif isinstance(frame, InterruptionFrame):
             # The output drops what it got before this frame, and keeps what it gets behind it.
-            if (handed or played) and self._is_new(_identity(frame)):
+            if reached and self._is_new(_identity(frame)):
                 self._state.note(type(frame).__name__, at, Conversation.interrupted, at)
         else:
             self._read_setting(frame, at)
@@ -241,6 +257,19 @@ class Translator:
             case TextFrame(), "made" if _will_be_spoken(frame):
                 self._state.note(type(frame).__name__, at, Conversation.text_announced, frame.text)
 
+    def _read_written(self, frame: Frame, at: int, *, delivered: bool) -> None:
+        """Read what is written instead of spoken."""
+        kind = type(frame).__name__
+        if isinstance(frame, LLMMessagesAppendFrame):
+            if self._is_new(_identity(frame)):
+                for text in _typed(frame.messages):
+                    self._state.note(kind, at, Conversation.user_wrote, text, at)
+        elif delivered and self._is_new(_identity(frame)):
+            if isinstance(frame, LLMTextFrame):
+                self._state.note(kind, at, Conversation.bot_wrote, frame.text, at)
+            else:
+                self._state.note(kind, at, Conversation.bot_finished_writing)
+
     def _read_transcription(self, frame: TranscriptionFrame, at: int) -> None:
         if self._is_new(_identity(frame)):
             words = SpokenText(
@@ -325,6 +354,18 @@ class Translator:
             return False
         _remember(self._known, key, None)
         return True
+
+
+def _typed(messages: Iterable[object]) -> Iterator[str]:
+    """Yield the texts of the user's messages; a message may have parts that are no text."""
+    for message in messages:
+        if not isinstance(message, Mapping) or message.get("role") != "user":
+            continue
+        content = message.get("content")
+        parts = content if isinstance(content, list) else [{"text": content}]
+        texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+        if text := " ".join(text for text in texts if isinstance(text, str)):
+            yield text
 
 
 def _will_be_spoken(frame: TextFrame) -> bool:
