@@ -1,4 +1,4 @@
-"""Roark added to a Pipecat pipeline: three lines, whatever the transport and the services.
+"""Adds Roark to a Pipecat pipeline with three lines, for any transport and any services.
 
 The names are those of every supported Pipecat. From 1.3 on, `PipelineTask` is also called
 `PipelineWorker`, and `examples/bot.py` is a complete bot with the new names.
@@ -33,7 +33,7 @@ def build_task(
     Returns:
         The task for a runner, and the observer, whose `pipecat_call_id` is the call's identity.
     """
-    # Roark, 1 of 3: an observer for this call; the key is that of ROARK_API_KEY.
+    # Roark, 1 of 3: an observer for this call. It reads the key from ROARK_API_KEY.
     roark = RoarkObserver(agent_id="front-desk")
 
     pipeline = Pipeline(
@@ -41,7 +41,7 @@ def build_task(
             transport.input(),
             *services,
             transport.output(),
-            roark.audio_processor,  # Roark, 2 of 3: the recording of what was really played.
+            roark.audio_processor,  # Roark, 2 of 3: the recording of what is really played.
             # The assistant's context aggregator, if you have one, goes here.
         ]
     )
@@ -49,8 +49,8 @@ def build_task(
 
     @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
     async def hang_up(_transport: object, _client: object) -> None:
-        # Nothing else ends the pipeline when the caller leaves. Delivering the call first also
-        # tells Roark the reason: cancelled right away, it would seem to be ended by the agent.
+        # Nothing else ends the pipeline when the caller leaves. Deliver the call first: if the
+        # pipeline is cancelled before that, Roark shows a call that the agent ended.
         await roark.aflush()
         await task.cancel()
 

@@ -1,4 +1,4 @@
-"""A complete voice bot with Roark: Deepgram hears, OpenAI thinks, Cartesia speaks.
+"""A complete voice bot with Roark, on Deepgram, OpenAI and Cartesia.
 
 Copy `.env.example` to `.env` and fill in the keys; then talk to the bot in the browser:
 
@@ -46,7 +46,7 @@ PROMPT = (
 VOICE = "71a7ad14-091c-4e8e-a314-022ece01c121"
 """One of Cartesia's public voices."""
 
-# Made only for the transport that a session really has.
+# Each session creates only the parameters of its own transport.
 TRANSPORTS = {
     "webrtc": lambda: TransportParams(audio_in_enabled=True, audio_out_enabled=True),
     "daily": lambda: DailyParams(audio_in_enabled=True, audio_out_enabled=True),
@@ -72,8 +72,8 @@ def build_worker(
     """Build the pipeline of one call.
 
     Args:
-        transport: What the caller is connected through.
-        runner_args: What Pipecat's runner knows of the session.
+        transport: The caller's connection.
+        runner_args: The session, as Pipecat's runner describes it.
 
     Returns:
         The worker for a runner, and the observer that delivers the call.
@@ -86,14 +86,14 @@ def build_worker(
     tts = CartesiaTTSService(
         api_key=os.environ["CARTESIA_API_KEY"], settings=CartesiaTTSService.Settings(voice=VOICE)
     )
-    # What both said becomes the model's context. The user's side decides who has the floor, so
-    # voice activity detection belongs to it.
+    # Both aggregators add to the model's context. That of the user decides when a turn ends, so it
+    # gets the voice activity detection.
     user_aggregator, assistant_aggregator = LLMContextAggregatorPair(
         LLMContext(tools=[check_table]),
         user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer()),
     )
-    # Roark, 1 of 3: an observer for this call; the key is that of ROARK_API_KEY. From the runner's
-    # arguments it takes the session's identity, by which you find the call again.
+    # Roark, 1 of 3: an observer for this call. It reads the key from ROARK_API_KEY, and takes the
+    # call's identity, by which you find the call at Roark, from the runner's arguments.
     roark = RoarkObserver(
         agent_id="olive-and-thyme",
         agent_name="Olive and Thyme",
@@ -108,8 +108,8 @@ def build_worker(
             llm,
             tts,
             transport.output(),
-            roark.audio_processor,  # Roark, 2 of 3: the recording of what was really played.
-            assistant_aggregator,  # After the output, so the model knows what the caller heard.
+            roark.audio_processor,  # Roark, 2 of 3: the recording of what is really played.
+            assistant_aggregator,  # After the output: the model knows what the caller heard.
         ]
     )
     worker = PipelineWorker(
@@ -124,8 +124,8 @@ def build_worker(
 
     @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
     async def hang_up(_transport: object, _client: object) -> None:
-        # Nothing else ends the pipeline when the caller leaves. Delivering the call first also
-        # tells Roark the reason: cancelled right away, it would seem to be ended by the agent.
+        # Nothing else ends the pipeline when the caller leaves. Deliver the call first: if the
+        # pipeline is cancelled before that, Roark shows a call that the agent ended.
         await roark.aflush()
         await worker.cancel()
 

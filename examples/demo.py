@@ -1,4 +1,4 @@
-"""A whole voice call on this machine, and what Roark gets of it.
+"""Holds a whole voice call on this machine, and shows what Roark gets of it.
 
 Nothing leaves the machine and no key is needed. A caller with recorded lines talks over WebRTC to a
 Pipecat bot whose recognition, language model and speech run here, and a local Roark takes the call:
@@ -60,25 +60,25 @@ HISTORY = Line("Great, tell me the history of the city.", SPEECH / "history.wav"
 GOODBYE = Line("OK, that is enough. Thank you and goodbye.", SPEECH / "goodbye.wav")
 
 INTERRUPT_AFTER_S = 5.0
-"""How much of the long answer the caller bears: into its second sentence."""
+"""The caller interrupts the long answer after this time, in its second sentence."""
 END_WITHIN_S = 15.0
 LOG_NAME = "pipecat.log"
 
 
 @dataclass(frozen=True)
 class LiveCall:
-    """A call that is being held, for a screen to follow."""
+    """A running call, for the screen that follows it."""
 
     caller: Caller
     roark: RoarkObserver
     local: LocalRoark
     started: float
-    """On the clock of `time.monotonic`."""
+    """When the call started, by `time.monotonic`."""
 
 
 @dataclass(frozen=True)
 class HeldCall:
-    """A call that was held: as the library saw it, and as Roark got it."""
+    """A call that is over: the library's report of it, and what the local Roark received."""
 
     report: CallReport
     stored: StoredCall
@@ -98,15 +98,15 @@ async def converse(caller: Caller, connection: SmallWebRTCConnection) -> None:
 
 
 async def hold_call(folder: Path, follow: Follow | None = None) -> HeldCall:
-    """Hold the demo call, with a local Roark to take it.
+    """Hold the demo call, and deliver it to a local Roark.
 
     Args:
-        folder: Where calls are kept; each gets a folder of its own in it.
-        follow: Runs beside the call, and is cancelled when it is over.
+        folder: Where calls are stored; each gets a folder of its own in it.
+        follow: Runs during the call, and is cancelled at its end.
 
     Raises:
         CallFailedError: The bot did not do its part of the conversation.
-        TimeoutError: Roark did not hear of the call's end.
+        TimeoutError: The call's end did not arrive at the local Roark.
     """
     log = folder / LOG_NAME
     sink = logger.add(log, mode="w", level="DEBUG")
@@ -122,7 +122,7 @@ async def hold_call(folder: Path, follow: Follow | None = None) -> HeldCall:
 
 
 async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) -> RoarkObserver:
-    """Bring caller and bot together until both have left."""
+    """Connect caller and bot, and wait until both have left."""
     connection = SmallWebRTCConnection()
     worker, roark = create_bot(connection, llm_base_url=llm_base_url)
     caller = Caller()
@@ -137,7 +137,7 @@ async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) 
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()  # Raises what went wrong, if it was that.
+            task.result()  # Raises the error of a task that failed.
         if not talk.done():
             raise CallFailedError("the bot left before the caller did")
     finally:
@@ -150,10 +150,10 @@ async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) 
 
 
 def main() -> int:
-    """Hold the call and show it; returns the exit code, 0 for a call that arrived whole."""
+    """Hold the call and show it. Return 0 if it arrived whole, and 1 or 130 otherwise."""
     parser = argparse.ArgumentParser(description="Hold a whole voice call on this machine.")
     parser.add_argument(
-        "--folder", type=Path, default=Path("calls"), help="where calls are kept (default: calls)"
+        "--folder", type=Path, default=Path("calls"), help="where calls are stored (default: calls)"
     )
     folder: Path = parser.parse_args().folder
     console = Console(highlight=False)

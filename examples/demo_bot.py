@@ -37,7 +37,7 @@ async def get_weather(params: FunctionCallParams, city: str) -> None:
         params: Takes the result.
         city: The city's name.
     """
-    await asyncio.sleep(0.3)  # As if it asked someone.
+    await asyncio.sleep(0.3)  # A real tool would ask a service.
     await params.result_callback({"city": city, "weather": "sunny and warm"})
 
 
@@ -86,7 +86,7 @@ def create_bot(
 
     @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
     async def end(_transport: object, _client: object) -> None:
-        # A caller who hangs up does not end the pipeline: deliver the call, then stop.
+        # A caller who hangs up does not end the pipeline. Deliver the call first, then cancel.
         await roark.aflush()
         await worker.cancel()
 

@@ -1,12 +1,15 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from loguru import logger
 
 from pipecat_roark import guard
@@ -17,22 +20,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Few examples at the desk, many where nobody waits. No deadline: the machine may be busy.
+settings.register_profile("desk", max_examples=50, deadline=None)
+settings.register_profile("many", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile("many" if os.environ.get("CI") else "desk")
+
+
+def pytest_report_header() -> str:
+    """Name the Pipecat that is tested."""
+    return f"pipecat-ai: {version('pipecat-ai')}"
+
+
 @pytest.fixture(autouse=True)
 def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the library's own errors fail a test instead of being logged."""
+    """Make errors of the library fail a test: outside of tests they are only logged."""
     monkeypatch.setattr(guard, "RERAISE", True)
 
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """Collect what is logged at INFO and above by the library."""
+    """Collect the lines that the library logs at INFO or above."""
     with _collected("INFO") as lines:
         yield lines
 
 
 @pytest.fixture
 def warned() -> Iterator[list[str]]:
-    """Collect what the library warns of."""
+    """Collect the lines that the library logs at WARNING or above."""
     with _collected("WARNING") as lines:
         yield lines
 

@@ -1,6 +1,6 @@
-"""Writes the README's compatibility table from what the version matrix reported.
+"""Writes the README's compatibility table from the reports of the version matrix.
 
-uv run tox run                  # holds the whole matrix, then runs this
+`uv run tox run` tests the whole matrix and then runs this.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def table(found: list[tuple[str, str, int, int]]) -> str:
 
 
 def main(reports: Path) -> int:
-    """Print the table and put it into the README; 1 if anything failed or nothing ran."""
+    """Print the table and put it into the README. Return 1 if any test failed or none ran."""
     found = rows(reports)
     text = table(found)
     print(text)

@@ -138,6 +138,7 @@ def test_a_wrong_command_explains_itself(
     assert "usage: pipecat-roark" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_loads_without_the_server() -> None:
     """Importing the command brings none of what only `local` needs."""
     code = "import sys, pipecat_roark.cli; print('pipecat_roark.local' in sys.modules)"

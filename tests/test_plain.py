@@ -22,40 +22,40 @@ AT = datetime(2026, 3, 1, 12, 0, 0, 250_999, tzinfo=timezone.utc)
 
 
 class Colour(Enum):
-    """Not JSON by itself."""
+    """An enum, which JSON doesn't have."""
 
     RED = "red"
 
 
 class Named(str, Enum):  # the older kind, which Python 3.10 has
-    """A string, but not by its `str()`."""
+    """A string whose `str()` is not its value."""
 
     RED = "red"
 
 
 class Level(IntEnum):
-    """A number."""
+    """An enum of numbers."""
 
     HIGH = 3
 
 
 @dataclass
 class Point:
-    """Structured."""
+    """A dataclass."""
 
     x: int
     when: date
 
 
 class Booking(BaseModel):
-    """Structured, of pydantic."""
+    """A model of pydantic."""
 
     guests: int
     on: date
 
 
 class Rude:
-    """Refuses to be looked at."""
+    """An object that can't be shown as text."""
 
     def __str__(self) -> str:
         raise RuntimeError("no")
@@ -121,7 +121,7 @@ STRUCTURES = [
 
 @pytest.mark.parametrize(("value", "expected"), STRUCTURES)
 def test_structures_become_json(value: object, expected: str) -> None:
-    """Arguments and results hold any structure, as compact JSON."""
+    """Any structure becomes compact JSON, as arguments and as a result."""
     assert plain.arguments_text(value) == expected
     assert plain.result_text(value) == expected
     strict(expected)
@@ -147,13 +147,13 @@ def test_structures_become_json(value: object, expected: str) -> None:
     ],
 )
 def test_scalars(value: object, arguments: str, result: str) -> None:
-    """Strings are kept verbatim; other scalars are JSON as arguments, plain text as a result."""
+    """A string stays as it is; another scalar becomes JSON in arguments and text in a result."""
     assert plain.arguments_text(value) == arguments
     assert plain.result_text(value) == result
 
 
 def test_deep_nesting_is_cut() -> None:
-    """A structure deeper than any tool means ends with a mark."""
+    """A structure that is nested very deeply ends with a mark."""
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -163,7 +163,7 @@ def test_deep_nesting_is_cut() -> None:
 
 
 def test_a_huge_structure_is_cut() -> None:
-    """Neither a long list nor one that refers to itself a billion times holds the call."""
+    """A huge list, or one that expands to a billion items, is cut in bounded time."""
     began = perf_counter()
     assert plain.result_text(range(10)) == "range(0, 10)"
     wide = strict(plain.arguments_text([0] * 1_000_000))
@@ -181,7 +181,7 @@ def test_a_huge_structure_is_cut() -> None:
 
 @pytest.mark.parametrize("kind", [str, lambda text: [text]])
 def test_a_long_result_is_cut(kind: Any) -> None:
-    """Of a long result the beginning is kept, and the cut says how long it was."""
+    """A long result keeps its beginning, and ends with its full length."""
     text = plain.result_text(kind("x" * 1_000_000))
     assert plain.MAX_TEXT < len(text) < plain.MAX_TEXT + 50
     length = 1_000_000 if kind is str else 1_000_004
@@ -223,7 +223,7 @@ ANYTHING = st.recursive(
 
 @given(ANYTHING)
 def test_nothing_fails(value: object) -> None:
-    """Whatever a tool takes or gives, the event is written and read back."""
+    """An event with any arguments and any result is valid JSON."""
     arguments = plain.arguments_text(value)
     if not isinstance(value, str):
         json.loads(arguments)

@@ -1,4 +1,4 @@
-"""What an observer is told at construction."""
+"""The settings of an observer are checked when it is constructed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ GIVEN: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or URL of the machine in."""
+    """Remove the variables that this machine may have set."""
     for name in ("ROARK_API_KEY", "ROARK_BASE_URL", "ROARK_SPOOL_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_what_is_given_is_kept() -> None:
-    """Everything arrives, the id and the key without spaces around them."""
+    """Every value is kept; id and key lose the white space around them."""
     settings = Settings.check(
         agent_id=" front-desk ",
         api_key=f"{KEY}\n",
@@ -80,14 +80,14 @@ def test_what_is_given_is_kept() -> None:
 def test_what_cannot_work_is_refused(
     change: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    """A mistake is an error at construction that says what to do, and never shows the key."""
+    """A mistake raises an error that says what to do and never shows the key."""
     with pytest.raises(kind, match=message) as caught:
         Settings.check(**{**GIVEN, **change})
     assert KEY not in str(caught.value)
 
 
 def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an argument `ROARK_API_KEY` counts; an empty argument is a mistake all the same."""
+    """`ROARK_API_KEY` is used if no key is passed; an empty key is refused even then."""
     monkeypatch.setenv("ROARK_API_KEY", f" {KEY} ")
     assert Settings.check(**{**GIVEN, "api_key": None}).api_key == KEY
     with pytest.raises(ValueError, match="api_key is missing"):
@@ -97,7 +97,7 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_the_spool_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """There is none unless it is named, and its path holds wherever the process goes."""
+    """Without a folder there is no spool; its path stays valid when the process moves."""
     assert Settings.check(**GIVEN).spool_dir is None
     monkeypatch.setenv("ROARK_SPOOL_DIR", " ")
     assert Settings.check(**GIVEN).spool_dir is None
@@ -123,7 +123,7 @@ def test_the_spool_may_come_from_the_environment(
 def test_the_base_url_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, url: str, expected: str
 ) -> None:
-    """`ROARK_BASE_URL` counts, in clear text only on this machine."""
+    """`ROARK_BASE_URL` is used; plain HTTP is accepted only for this machine."""
     monkeypatch.setenv("ROARK_BASE_URL", url)
     assert Settings.check(**GIVEN).base_url == expected
 
@@ -147,7 +147,7 @@ def test_the_base_url_may_come_from_the_environment(
 def test_a_base_url_that_cannot_work_is_refused(
     monkeypatch: pytest.MonkeyPatch, url: str, message: str
 ) -> None:
-    """A URL that is none, or would give the key away, is an error that names the variable."""
+    """An invalid URL, or one that would expose the key, raises an error that names the variable."""
     monkeypatch.setenv("ROARK_BASE_URL", url)
     with pytest.raises(ValueError, match=f"ROARK_BASE_URL {message}") as caught:
         Settings.check(**GIVEN)
@@ -155,7 +155,7 @@ def test_a_base_url_that_cannot_work_is_refused(
 
 
 def test_no_repr_shows_a_secret() -> None:
-    """Neither the key nor the prompt can slip into a log."""
+    """No `repr` contains the key or the prompt, so no log does."""
     settings = Settings.check(**{**GIVEN, "agent_prompt": "Our discount is secret."})
     connection = client.RoarkClient(settings.base_url, settings.api_key, "call-1")
     assert "front-desk" in repr(settings)
@@ -179,14 +179,14 @@ WEBRTC = SimpleNamespace(pc_id="SmallWebRTCConnection#3-4711")
     ],
 )
 def test_the_call_id_comes_from_the_runner(runner_args: object, expected: str) -> None:
-    """The peer connection's id counts, then the session's, on an object or in a mapping."""
+    """The id is the peer connection's, or else the session's, from an object or a mapping."""
     assert call_id(None, runner_args) == expected
     assert call_id(" mine ", runner_args) == "mine"
 
 
 @pytest.mark.parametrize("runner_args", [None, {}, SimpleNamespace(session_id=None), "args"])
 def test_a_call_without_a_name_gets_a_random_one(runner_args: object) -> None:
-    """Two such calls are never the same."""
+    """Two calls without a name get different ids."""
     first, second = (uuid.UUID(call_id(None, runner_args)) for _ in range(2))
     assert first != second
     assert first.version == 4
@@ -202,6 +202,6 @@ def test_a_call_without_a_name_gets_a_random_one(runner_args: object) -> None:
 def test_a_call_id_that_cannot_work_is_refused(
     given: Any, kind: type[Exception], message: str
 ) -> None:
-    """A call that was named by mistake is not renamed in silence."""
+    """An unusable id raises an error; it is not replaced without notice."""
     with pytest.raises(kind, match=message):
         call_id(given, None)

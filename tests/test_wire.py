@@ -1,4 +1,4 @@
-"""The JSON that goes to Roark."""
+"""The JSON that the library sends to Roark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
 def test_call_started() -> None:
-    """What is known is sent under Roark's names, in a compact form."""
+    """The event has the values that are set, under Roark's names, as compact JSON."""
     assert strict(wire.call_started("call-1", AT, "front-desk", "Desk", "Be kind.")) == {
         "event": "call-started",
         "pipecatCallId": "call-1",
@@ -36,7 +36,7 @@ def test_call_started() -> None:
 
 
 def test_call_ended_with_nothing_known() -> None:
-    """A call of which nothing is known has times that are null, and a reason that says so."""
+    """Without any knowledge of the call, its times are null and its reason is `unknown`."""
     assert strict(wire.call_ended(CallReport(pipecat_call_id="call-1"), AT)) == {
         "event": "call-ended",
         "pipecatCallId": "call-1",
@@ -80,7 +80,7 @@ REPORT = CallReport(
 
 
 def test_call_ended_with_all_known() -> None:
-    """Every field of the contract, and the optional ones only where they are known."""
+    """The event has every field of the contract; optional ones are left out if they are not set."""
     at, later = "2026-03-01T12:00:00.250Z", "2026-03-01T12:00:02.250Z"
     call = {"kind": "tool_call", "name": "look_up", "arguments": '{"q": 1}', "timestamp": at}
     assert strict(wire.call_ended(REPORT, LATER)) == {
@@ -123,7 +123,7 @@ def test_call_ended_with_all_known() -> None:
 
 
 def test_chunk_upload() -> None:
-    """The request for a URL is the same bytes each time."""
+    """The request for a URL has the same bytes each time."""
     assert wire.chunk_upload("call#1", 0) == (
         b'{"pipecatCallId":"call#1","chunkIndex":0,"contentType":"audio/pcm"}'
     )
@@ -138,7 +138,7 @@ def test_chunk_upload() -> None:
     ],
 )
 def test_timestamp(at: datetime, expected: str) -> None:
-    """ISO 8601 in UTC, always of the same length."""
+    """A timestamp is ISO 8601 in UTC, and always has the same length."""
     assert wire.timestamp(at) == expected
 
 
@@ -152,13 +152,13 @@ def test_timestamp(at: datetime, expected: str) -> None:
     ],
 )
 def test_any_text_fits(text: str, expected: str) -> None:
-    """Text arrives as it was; half a surrogate pair, which is no text, is marked."""
+    """Text stays as it is; half a surrogate pair, which is no text, is replaced."""
     assert strict(wire.call_started("c", AT, "a", agent_prompt=text))["agentPrompt"] == expected
 
 
 @given(st.text(st.characters()))
 def test_events_are_valid_json(text: str) -> None:
-    """No text makes an event that a strict parser refuses."""
+    """With any text, the event is accepted by a strict parser."""
     turns = (replace(TURN, content=text, user_id=text),)
     report = CallReport(pipecat_call_id=text, ended_reason=text, turns=turns)
     strict(wire.call_ended(report, AT))

@@ -1,4 +1,4 @@
-"""The person who calls: a WebRTC peer that plays recorded speech and listens."""
+"""The caller: a WebRTC peer that plays recorded speech and listens."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 
 SAMPLE_RATE = 16_000
-"""Of the recorded lines, in Hz."""
+"""Sample rate of the recorded lines, in Hz."""
 
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = int(SAMPLE_RATE * _FRAME_SECONDS) * 2
-# The root mean square of 16-bit samples above which the bot is taken to speak.
+# The bot speaks while the root mean square of its 16-bit samples is above this.
 _LOUD = 150.0
-# A pause this long between two words is still speech.
+# A shorter pause between two words is still speech.
 _BREATH_SECONDS = 0.3
 
 
@@ -45,11 +45,11 @@ class Line:
 
 
 class CallFailedError(Exception):
-    """The call did not go as its script says."""
+    """The bot did not do its part of the conversation."""
 
 
 class Microphone(MediaStreamTrack):
-    """Sends what is said, and silence in between, in real time."""
+    """Sends speech, and silence in between, in real time."""
 
     kind = "audio"
 
@@ -61,7 +61,7 @@ class Microphone(MediaStreamTrack):
         self._started = 0.0
 
     def say(self, pcm: bytes) -> None:
-        """Send speech, 16-bit mono PCM, after what still waits."""
+        """Send speech, 16-bit mono PCM, after the speech that still waits."""
         self._speech += pcm
 
     @property
@@ -92,7 +92,7 @@ class Caller:
         """Get ready to call.
 
         Args:
-            patience: Seconds to wait for the bot before the call counts as failed.
+            patience: Seconds to wait for the bot before the call fails.
         """
         self._patience = patience
         # Without this, aiortc would ask a public STUN server for its own address.
@@ -118,8 +118,8 @@ class Caller:
         self._peer.addTrack(self._microphone)
         self._peer.on("track", self._hear)
         self._peer.createDataChannel("messages")  # Pipecat's clients always open one.
-        # aiortc never offers 127.0.0.1. Here nothing else is wanted: the call then works
-        # without a network, and stays on this machine when there is one.
+        # aiortc never offers 127.0.0.1. With this address alone, the call works without a
+        # network, and never leaves this machine.
         with patch("aioice.ice.get_host_addresses", return_value=["127.0.0.1"]):
             await self._peer.setLocalDescription(await self._peer.createOffer())
             offer = self._peer.localDescription
@@ -141,7 +141,7 @@ class Caller:
         await self._until("speak on", lambda: self._bot_spoke >= seconds)
 
     async def hang_up(self) -> None:
-        """Leave the call, without a word to the bot."""
+        """Leave the call without notice to the bot."""
         await self._peer.close()
         if self._ear:
             self._ear.cancel()

@@ -45,7 +45,7 @@ class Call:
 
 
 def answer(messages: list[dict[str, Any]]) -> Say | Call:
-    """Choose an answer by what was said last, as a model would.
+    """Choose an answer to the last message, as a model would.
 
     Args:
         messages: The conversation in OpenAI's format, oldest first.
@@ -105,7 +105,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def serve() -> AsyncIterator[str]:
-    """Serve the model on a free port of this machine; yields its base URL."""
+    """Serve the model on a free port of this machine, and yield its base URL."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", _complete)
     runner = web.AppRunner(app, access_log=None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 SAMPLE_RATE = 16_000
-"""What the model was trained on, in Hz."""
+"""Sample rate of the speech that the model was trained on, in Hz."""
 
 
 class Recognizer:
@@ -34,14 +34,14 @@ class Recognizer:
         self._transcriber = Transcriber(get_model_path("tiny-en"), ModelArch.TINY)
 
     def transcribe(self, pcm: bytes, sample_rate: int = SAMPLE_RATE) -> str:
-        """Return the words in 16-bit mono PCM; empty when there are none."""
+        """Return the words in 16-bit mono PCM, or an empty string if there are none."""
         samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 2**15
         heard = self._transcriber.transcribe_without_streaming(samples.tolist(), sample_rate)
         return " ".join(line.text for line in heard.lines).strip()
 
 
 class MoonshineSTT(SegmentedSTTService):
-    """Transcribes each stretch of speech that the voice activity detector marks."""
+    """Transcribes each piece of speech that the voice activity detector marks."""
 
     def __init__(self) -> None:
         """Load the model."""
@@ -54,7 +54,7 @@ class MoonshineSTT(SegmentedSTTService):
         self._recognizer = Recognizer()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
-        """Transcribe one stretch of speech, given as a WAV file."""
+        """Transcribe one piece of speech, given as a WAV file."""
         with wave.open(io.BytesIO(audio)) as wav:
             pcm = wav.readframes(wav.getnframes())
         text = await asyncio.to_thread(self._recognizer.transcribe, pcm)

@@ -1,4 +1,4 @@
-"""What the demo shows: the call while it runs, and afterwards all that was captured of it."""
+"""Shows the demo call while it runs, and afterwards everything that was captured of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REFRESH_S = 0.2
 async def follow(console: Console, call: LiveCall) -> None:
     """Show the turns and tool calls of a running call as they are captured, until cancelled.
 
-    The latest may still grow: it stays with the progress line until another follows.
+    The latest entry may still grow, so it stays in the progress line until the next one comes.
     """
     shown = 0
     with console.status("The caller dials ...") as status:

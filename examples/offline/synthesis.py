@@ -26,7 +26,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 class Synthesizer:
-    """Turns English text into speech. The library keeps global state: one at a time speaks."""
+    """Turns English text into speech. eSpeak has global state, so only one may speak at a time."""
 
     _lock = threading.Lock()
 

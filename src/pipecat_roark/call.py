@@ -1,6 +1,9 @@
-"""One call, from its first frame to its delivery: it begins once, ends once, and is bounded.
+"""The life of one call, from the first frame to the end of its delivery. It does not know Pipecat.
 
-The observer shows it what Pipecat does; in here, nobody knows Pipecat.
+A call owns its state, its gate and its clock. It begins with the first frame that anybody saw, and
+begins once. It ends once, however many ask for the end: with an end frame, `aflush()`, or the
+cleanup of the observer or the recorder. They all wait for the same task, whose time is bounded by
+the deadline.
 """
 
 from __future__ import annotations
@@ -9,25 +12,20 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from pipecat_roark import wire
 from pipecat_roark.conversation.state import CallState
-from pipecat_roark.delivery import recovery
-from pipecat_roark.delivery.client import RoarkClient
-from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.gate import Gate
 from pipecat_roark.moments import SECOND
 from pipecat_roark.report import CallReport
-from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from pipecat_roark.guard import ErrorBoundary
-    from pipecat_roark.moments import OffsetMs
+    from pipecat_roark.recording.listener import Recorder
     from pipecat_roark.settings import Settings
 
 _RELEASE_SECS = 1.0
@@ -36,66 +34,35 @@ _DRAIN_ROUNDS = 3
 """Turns of the event loop in which callbacks that already wait are run."""
 
 
-class Recorder(Protocol):
-    """What records a call."""
-
-    @property
-    def origin_ns(self) -> int | None:
-        """Pipeline time of sample 0, or None while nothing was recorded."""
-
-    @property
-    def offset_ms(self) -> OffsetMs | None:
-        """Places a sample in the recording; None if nobody knows."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the recording, in Hz."""
-
-    @property
-    def num_channels(self) -> int:
-        """Of the recording."""
-
-    def tail(self) -> bytes:
-        """Return all audio that wasn't handed out yet, interleaved."""
-
-    async def stop_recording(self) -> None:
-        """Hand out what is left."""
-
-
 class Call:
-    """One call.
+    """Owns the state, the gate and the ending of one call.
+
+    It guarantees that `call-started` goes out once, that the ending runs once and is over within
+    the deadline, and that an error in the report costs the transcript alone: the call's end and
+    its recording still arrive.
 
     Args:
-        settings: What the observer was told.
+        settings: What the observer was given.
         pipecat_call_id: The call's identity.
-        guard: Keeps errors away from the pipeline.
+        recorder: What records the call.
+        boundary: Keeps errors away from the pipeline.
         on_ended: Takes the report after delivery.
     """
-
-    recorder: Recorder
-    """To be set before the call begins."""
 
     def __init__(
         self,
         settings: Settings,
         pipecat_call_id: str,
         *,
-        guard: ErrorBoundary,
+        recorder: Recorder,
+        boundary: ErrorBoundary,
         on_ended: Callable[[CallReport], Awaitable[None]],
     ) -> None:
         self.pipecat_call_id = pipecat_call_id
-        self.state = CallState(pipecat_call_id)
-        self._settings = settings
-        spool_dir = settings.spool_dir
-        self._spool = SpoolWriter(spool_dir, pipecat_call_id) if spool_dir else None
-        self.delivery = Delivery(
-            RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
-            label=pipecat_call_id,
-            deadline_secs=settings.deadline_secs,
-            max_waiting_bytes=settings.max_waiting_bytes,
-            spool=self._spool,
-        )
-        self._guard = guard
+        self.state = CallState(pipecat_call_id, boundary)
+        self.gate = Gate(settings, pipecat_call_id)
+        self._recorder = recorder
+        self._boundary = boundary
         self._on_ended = on_ended
         self._begun = False
         self._now: Callable[[], int] = int  # zero, until the pipeline has a clock
@@ -105,11 +72,11 @@ class Call:
         self._spooling: set[asyncio.Task[None]] = set()
 
     def begin(self, now: Callable[[], int], at: int) -> None:
-        """Begin, at the first frame that anybody saw.
+        """Begin, at the first frame that anybody saw; later calls change nothing.
 
         Args:
             now: The pipeline's clock, in nanoseconds.
-            at: When the pipeline started.
+            at: Pipeline time at which the pipeline started, in nanoseconds.
         """
         if self._begun:
             return
@@ -118,31 +85,17 @@ class Call:
         # One reading of both clocks for the whole call: a step of the wall clock moves nothing.
         self._wall_offset_ns = time.time_ns() - now()
         self.state.started(at)
-        agent = self._settings
-        self.delivery.begin(
-            wire.call_started(
-                self.pipecat_call_id,
-                self._wall(at),
-                agent.agent_id,
-                agent.agent_name,
-                agent.agent_prompt,
-            )
-        )
-        if self._spool is not None:
-            self._spooling = {
-                asyncio.create_task(self._spool.follow(self._draft, self._tail)),
-                asyncio.create_task(self._deliver_left(self._spool.spool_dir)),
-            }
-
-    def changed(self) -> None:
-        """Note that the state has changed."""
-        if self._spool is not None:
-            self._spool.changed.set()
+        self.gate.start(self._wall(at))
+        self._spooling = {
+            asyncio.create_task(self.gate.follow(self._draft, self._recorder.tail)),
+            asyncio.create_task(self._deliver_left()),
+        }
 
     def report(self) -> CallReport:
         """Return the call as it is known now."""
-        recorded = bool(self.delivery.chunks)
-        return self._report(recorded=recorded, placed=recorded or self._ending is None)
+        recorded = self.gate.recorded
+        placed = recorded or self._ending is None
+        return self.gate.report(self._report(recorded=recorded, placed=placed))
 
     def note_reason(self, reason: str | None) -> None:
         """Note why the call ends; the first reason counts."""
@@ -164,26 +117,26 @@ class Call:
         at = self._now()
         for _ in range(_DRAIN_ROUNDS):
             await asyncio.sleep(0)
-        with self._guard:
-            await self.recorder.stop_recording()
+        with self._boundary:
+            await self._recorder.stop_recording()
         for task in self._spooling:
             task.cancel()
-        # What is known whatever happens, so that an error of ours doesn't cost the whole call.
-        reason, now = self._end_reason or "unknown", datetime.now(timezone.utc)
-        bare = CallReport(
+        reason = self._end_reason or "unknown"
+        # What is known in any case: an error in the full report must not cost the whole call.
+        report = CallReport(
             pipecat_call_id=self.pipecat_call_id, ended_at=self._wall(at), ended_reason=reason
         )
-        report = self._with_format(bare) if self.delivery.chunks else bare
-        event = wire.call_ended(report, now)
-        with self._guard:
+        if self.gate.recorded:
+            report = self._with_format(report)
+        event = self.gate.call_ended(report)
+        with self._boundary:
             self.state.ended(at, reason)
             report = self.report()
-            event = wire.call_ended(report, now)
+            event = self.gate.call_ended(report)
             self._warn_if_empty(report)
-        with self._guard:
-            await self.delivery.finish(event)
-        if self._spooling:
-            await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
+        with self._boundary:
+            await self.gate.end(event)
+        await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
         await self._on_ended(report)
 
     def _warn_if_empty(self, report: CallReport) -> None:
@@ -194,10 +147,9 @@ class Call:
                 "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
             )
 
-    async def _deliver_left(self, spool_dir: Path) -> None:
-        agent = self._settings
-        with self._guard:
-            await recovery.deliver_left(spool_dir, agent.base_url, agent.api_key)
+    async def _deliver_left(self) -> None:
+        with self._boundary:
+            await self.gate.deliver_left()
 
     def _report(self, *, recorded: bool, placed: bool) -> CallReport:
         if not self._begun:
@@ -205,23 +157,18 @@ class Call:
         report = self.state.report(
             self._now(),
             wall=self._wall,
-            origin=self.recorder.origin_ns if placed else None,
-            offset_ms=self.recorder.offset_ms,
+            origin=self._recorder.origin_ns if placed else None,
+            offset_ms=self._recorder.offset_ms,
         )
         return self._with_format(report) if recorded else report
 
     def _with_format(self, report: CallReport) -> CallReport:
-        rate, channels = self.recorder.sample_rate, self.recorder.num_channels
+        rate, channels = self._recorder.sample_rate, self._recorder.num_channels
         return replace(report, sample_rate=rate, num_channels=channels)
 
-    def _draft(self, recorded: bool) -> wire.CallEnded:  # noqa: FBT001
-        """Return `call-ended` as it would be now, with the audio that is in no chunk yet."""
-        report = self._report(recorded=recorded, placed=recorded)
-        return wire.call_ended_event(report, datetime.now(timezone.utc))
-
-    def _tail(self) -> tuple[int, bytes]:
-        """Return the audio that is in no chunk yet, and which chunk it will be part of."""
-        return self.delivery.chunks, self.recorder.tail()
+    def _draft(self, recorded: bool) -> CallReport:  # noqa: FBT001
+        """Return the report as the spool keeps it, with the audio that is in no chunk yet."""
+        return self._report(recorded=recorded, placed=recorded)
 
     def _wall(self, at: int) -> datetime:
         return datetime.fromtimestamp((at + self._wall_offset_ns) / SECOND, timezone.utc)

@@ -23,10 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: The arguments; None takes those of the process.
+        argv: The arguments. None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 if the address can't be listened on, or a call was not delivered.
+        The exit status: 0, or 1 if the server can't listen on the address or a call was not
+        delivered.
     """
     parser = argparse.ArgumentParser(
         prog="pipecat-roark", description="Every Pipecat voice call, whole, at Roark."
@@ -35,11 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     local = commands.add_parser(
         "local",
         help="serve a local Roark to develop against",
-        description="Take calls as Roark does, check them and keep each as plain files.",
+        description="Take calls as Roark does, check them and store each as plain files.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     local.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    local.add_argument("--port", default=8765, type=int, help="port to listen on; 0 for any")
+    local.add_argument(
+        "--port", default=8765, type=int, help="port to listen on; 0 lets the system choose one"
+    )
     local.add_argument("--folder", default="calls", type=Path, help="where calls are stored")
     local.set_defaults(run=_run_local)
     deliver = commands.add_parser(
@@ -82,49 +85,51 @@ def _run_deliver(options: argparse.Namespace) -> int:
 
 
 async def _deliver(spool_dir: Path, settings: Settings) -> bool:
-    """Deliver a spool, and show each call. Return whether everything is at Roark."""
+    """Deliver a spool and print a line for each call. Return whether everything is at Roark."""
     whole = True
     async for call in recover(spool_dir, settings.base_url, settings.api_key):
         name, receipt = call.pipecat_call_id or call.folder, call.receipt
-        _say(f"{call.number} of {call.of} {name}: {_fate(call)}")
+        _print_line(f"{call.number} of {call.of} {name}: {_describe(call)}")
         whole &= receipt is not None and receipt.whole
     return whole
 
 
-def _fate(call: Recovered) -> str:
-    """Say what became of a call in a spool."""
+def _describe(call: Recovered) -> str:
+    """Describe what became of a call in a spool."""
     receipt = call.receipt
     if receipt is None:
         return call.problem or "another process delivers it"
     if receipt.whole:
         return f"delivered, {receipt.delivered_bytes} bytes"
-    gaps = (f"{gap.count} x {gap.what} ({gap.why})" for gap in receipt.lost + receipt.spooled)
-    return f"not whole: {', '.join(gaps)}"
+    return f"not whole: {', '.join(map(str, receipt.lost + receipt.spooled))}"
 
 
 async def _serve(host: str, port: int, folder: Path) -> None:
-    # Only this command needs the server: the package and other commands load without it.
+    """Serve a local Roark until a signal stops the command."""
+    # Imported here, because only this command needs the server.
     from pipecat_roark.local import LocalRoark  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with LocalRoark(folder, host=host, port=port, on_event=_tell) as roark:
-        _say(f"ROARK_BASE_URL={roark.url} ROARK_API_KEY=anything")
-        _say(f"Calls are stored in {folder}. Ctrl-C stops.")
+    async with LocalRoark(folder, host=host, port=port, on_event=_print_event) as roark:
+        _print_line(f"ROARK_BASE_URL={roark.url} ROARK_API_KEY=anything")
+        _print_line(f"Calls are stored in {folder}. Ctrl-C stops.")
         await stop.wait()
 
 
-def _tell(event: str, call: StoredCall) -> None:
+def _print_event(kind: str, call: StoredCall) -> None:
+    """Print one line for an event, and at the call's end one more for each of its problems."""
     count = len(call.problems)
     problems = f"{count or 'no'} problem{'' if count == 1 else 's'}"
-    _say(f"{event} {call.call_id!r}: {call.folder}, {problems}")
+    _print_line(f"{kind} {call.call_id!r}: {call.folder}, {problems}")
     if call.ended is not None:
         for problem in call.problems:
-            _say(f"  {problem}")
+            _print_line(f"  {problem}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
+    """Print a line at once, also into a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -1,11 +1,104 @@
-"""What differs between Pipecat's releases, looked up by what is there and never by version."""
+"""What differs between Pipecat's releases, looked up by what is there and never by version.
+
+Nothing else in the library asks what a release has. A release in a comment is the first that has
+the thing.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipecat.frames import frames
+
 if TYPE_CHECKING:
+    from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver
+    from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+
+
+def frame_types(*names: str) -> tuple[type[Frame], ...]:
+    """Return those of these types of frame that the installed Pipecat has."""
+    return tuple(getattr(frames, name) for name in names if hasattr(frames, name))
+
+
+AGGREGATED_TEXT = frame_types("AggregatedTextFrame")  # 0.0.95
+"""Text that is about to be made into speech."""
+STREAMED_AUDIO = frame_types("SpeechOutputAudioRawFrame")
+"""Speech without a beginning and an end, such as that of a video avatar."""
+USER_MUTE_STARTED = frame_types("UserMuteStartedFrame")
+USER_MUTE_STOPPED = frame_types("UserMuteStoppedFrame")
+RECORDING_STARTS = frame_types("AudioBufferStartRecordingFrame")
+RECORDING_STOPS = frame_types("AudioBufferStopRecordingFrame")
+
+_AFTER_WORDS = (" ", "\n", *",.;:!?)…'", "\N{RIGHT SINGLE QUOTATION MARK}")
+"""How a text begins that continues the one before it."""
+
+
+def identity(frame: Frame) -> int:
+    """Return what the two frames of a broadcast share.
+
+    They name each other from 0.0.103 on. Before that it is the frame's own id.
+    """
+    sibling: int | None = getattr(frame, "broadcast_sibling_id", None)
+    return frame.id if sibling is None else min(frame.id, sibling)
+
+
+def names_sibling(frame: Frame) -> bool:
+    """Return whether a frame names the other one of its broadcast (0.0.103)."""
+    return getattr(frame, "broadcast_sibling_id", None) is not None
+
+
+def detection_secs(frame: Frame, name: str, otherwise: float) -> float:
+    """Return how long a detector of speech took to be sure, in seconds.
+
+    Args:
+        frame: The detector's frame.
+        name: `start_secs` or `stop_secs`, which are on the frames from 0.0.102 on.
+        otherwise: The value that `SpeechControlParamsFrame` gave before.
+    """
+    return float(getattr(frame, name, otherwise))
+
+
+def brings_spaces(frame: Frame, *, otherwise: bool) -> bool:
+    """Return whether a text has the spaces around it (`includes_inter_frame_spaces`, 0.0.93)."""
+    return bool(getattr(frame, "includes_inter_frame_spaces", otherwise))
+
+
+def continues(text: str) -> bool:
+    """Return whether a text looks like a part that a realtime model streams."""
+    return text.startswith(_AFTER_WORDS)
+
+
+def context(frame: Frame) -> object:
+    """Return what the frames of one utterance share, if they do."""
+    return getattr(frame, "context_id", None)
+
+
+def will_be_spoken(frame: Frame) -> bool:
+    """Return whether a speech service is going to speak a text that is announced."""
+    spoken = getattr(frame, "will_be_spoken", True)  # 1.9.0
+    return bool(context(frame)) and spoken and not getattr(frame, "skip_tts", False)
+
+
+def is_interruptible(frame: Frame) -> bool:
+    """Return whether an interruption drops speech that waits to be played."""
+    return bool(getattr(frame, "interruptible", True))
+
+
+def is_final(properties: object) -> bool:
+    """Return whether no more results of a tool follow (`is_final`, 1.0.0)."""
+    return bool(getattr(properties, "is_final", True))
+
+
+def end_reason(frame: Frame) -> str | None:
+    """Return the reason that an end frame gives (0.0.93), or None."""
+    reason = getattr(frame, "reason", None)
+    return str(reason) if reason else None
+
+
+def is_recording(processor: AudioBufferProcessor) -> bool:
+    """Return whether Pipecat's own recorder records: a second start would wipe its audio."""
+    return bool(getattr(processor, "_recording", False))
 
 
 def attach(observer: BaseObserver, pipeline_observer: object) -> bool:

@@ -16,7 +16,7 @@ RERAISE = False
 
 
 class ErrorBoundary:
-    """Catches the errors of a block, and logs each once.
+    """Catches the errors of a block, and logs each place or each kind once.
 
     The text of an error may contain what a caller said, so only its type and place are logged.
 
@@ -50,9 +50,10 @@ class ErrorBoundary:
             return False
         place = traceback.extract_tb(trace)[-1]
         where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+        key = where
         if self._kind is not None:
-            where += f" while reading {self._kind}"
-        if where not in self._logged:
-            self._logged.add(where)
+            key, where = self._kind, f"{where} while reading {self._kind}"
+        if key not in self._logged:
+            self._logged.add(key)
             logger.warning(f"Roark: {where}; the {self._what} goes on without it.")
         return True

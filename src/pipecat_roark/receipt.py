@@ -1,21 +1,50 @@
-"""What became of a call's delivery: counted while it runs, and given to the user as a receipt.
+"""The receipt: what of a call has arrived at Roark, and what is missing.
 
-Pure: no I/O, and time comes in as a value.
+The module does no I/O and reads no clock: the delivery tells the ledger what happened.
 
-What was captured is owed until it has arrived or is known to be lost. What is still owed when the
-delivery is over is lost, too, and the latest failure of its kind is the reason.
+Everything captured is owed until it arrives or is lost for good. When the delivery is over, what is
+still owed is lost too, or waits in the spool; the last failure of its kind is given as the cause.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-Item = Literal["call-started", "audio chunk", "call-ended"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-CHUNK: Item = "audio chunk"
-NO_TIME = "no time was left"
+CHUNK = "audio chunk"
+"""The receipt's name for a part of the recording; an event has its own name."""
+
+Reason: TypeAlias = Literal[
+    "key-refused",
+    "rejected",
+    "unavailable",
+    "no-time",
+    "memory-full",
+    "spool-full",
+    "spool-unreadable",
+    "internal-error",
+    "unknown",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cause:
+    """Why something did not arrive.
+
+    Attributes:
+        why: The cause in words, without anything private in it.
+        reason: The kind of cause.
+    """
+
+    why: str
+    reason: Reason
+
+
+NO_TIME = Cause("no time was left", "no-time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +69,28 @@ class Loss:
     Attributes:
         what: An event's name, or `audio chunk`.
         count: How many.
-        why: The reason, without anything private in it.
+        why: The cause in words, without anything private in it. The words may change.
+        reason: The kind of cause, for programs. It is one of these words:
+
+            - `key-refused`: Roark refused the API key.
+            - `rejected`: Roark or its object store will never accept this.
+            - `unavailable`: every try failed, because there was no connection or no answer, or the
+              server was in trouble.
+            - `no-time`: the deadline came before a try had its answer.
+            - `memory-full`: more audio waited than `max_waiting_bytes`; silence took its place.
+            - `spool-full`: the disk had no room for the audio.
+            - `spool-unreadable`: the disk did not give the audio back; silence took its place.
+            - `internal-error`: an error in this library.
+            - `unknown`: nobody gave a reason. The library always gives one.
     """
 
-    what: Item
+    what: str
     count: int
     why: str
+    reason: Reason = "unknown"
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.what} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +98,14 @@ class Receipt:
     """What of a call has arrived at Roark.
 
     Attributes:
-        events: The call's start and end.
+        events: The call's events: its start and its end.
         chunks: The recording's parts.
         captured_bytes: Length of the recording.
         delivered_bytes: How much of it arrived.
-        lost: What is missing and why. While the call runs, only what is known to be lost.
-        spooled: What is missing for now, and is in the spool to be delivered later.
+        lost: What is missing and why. While the call runs, it lists only what is lost for good.
+        spooled: What is missing for now and waits in the spool.
         ending_secs: Seconds from the call's end until everything had arrived or was given up;
-            None before.
+            None before that.
     """
 
     events: Tally
@@ -78,64 +123,69 @@ class Receipt:
 
 
 class Ledger:
-    """Keeps count of one call's delivery."""
+    """Counts what becomes of everything that one call has to deliver."""
 
     def __init__(self) -> None:
-        self._captured: Counter[Item] = Counter()
-        self._delivered: Counter[Item] = Counter()
-        self._retried: Counter[Item] = Counter()
-        self._lost: Counter[tuple[Item, str]] = Counter()
-        self._failures: dict[Item, str] = {}
+        self._captured: Counter[str] = Counter()
+        self._delivered: Counter[str] = Counter()
+        self._retried: Counter[str] = Counter()
+        self._lost: Counter[tuple[str, Cause]] = Counter()
+        self._failures: dict[str, Cause] = {}
         self._captured_bytes = 0
         self._delivered_bytes = 0
         self._ending_secs: float | None = None
         self._spooled = False
 
-    def captured(self, what: Item, size: int = 0) -> None:
-        """Note that something is to be delivered."""
+    def captured(self, what: str, size: int = 0) -> None:
+        """Count something that must be delivered."""
         self._captured[what] += 1
         self._captured_bytes += size
 
-    def delivered(self, what: Item, size: int = 0) -> None:
-        """Note that something arrived."""
+    def delivered(self, what: str, size: int = 0) -> None:
+        """Count something that arrived."""
         self._delivered[what] += 1
         self._delivered_bytes += size
 
-    def tried(self, what: Item, failure: str = "") -> None:
-        """Note how a try went."""
-        self._failures[what] = failure
+    def failed(self, what: str, cause: Cause) -> None:
+        """Remember why the last try failed."""
+        self._failures[what] = cause
 
-    def retried(self, what: Item) -> None:
-        """Note that something is sent again."""
+    def succeeded(self, what: str) -> None:
+        """Forget earlier failures: the last try succeeded."""
+        self._failures.pop(what, None)
+
+    def retried(self, what: str) -> None:
+        """Count something that is sent again."""
         self._retried[what] += 1
 
-    def lost(self, what: Item, why: str) -> None:
-        """Note that something never arrives."""
-        self._lost[what, why] += 1
+    def lost(self, what: str, cause: Cause) -> None:
+        """Count something that will never arrive."""
+        self._lost[what, cause] += 1
 
     def close(self, ending_secs: float, *, spooled: bool = False) -> None:
         """Note that the delivery is over.
 
         Args:
             ending_secs: How long after the call's end.
-            spooled: Whether what is owed is in the spool rather than lost.
+            spooled: Whether everything that is still owed waits in the spool. Otherwise it is lost.
         """
         self._ending_secs, self._spooled = ending_secs, spooled
 
     @property
-    def owed(self) -> int:
-        """How much has neither arrived nor is lost."""
-        return sum(self._owed().values())
+    def owed(self) -> Mapping[str, int]:
+        """What has neither arrived nor is lost, and how many of each."""
+        gone = Counter(what for what, _ in self._lost.elements())
+        return self._captured - self._delivered - gone
 
     def receipt(self) -> Receipt:
-        """Return how things stand."""
-        lost, spooled = self._lost.copy(), Counter[tuple[Item, str]]()
+        """Return the receipt as of now."""
+        lost, spooled = self._lost.copy(), Counter[tuple[str, Cause]]()
         if self._ending_secs is not None:
             rest = spooled if self._spooled else lost
-            for what, count in self._owed().items():
-                rest[what, self._failures.get(what) or NO_TIME] += count
+            for what, count in self.owed.items():
+                rest[what, self._failures.get(what, NO_TIME)] += count
         return Receipt(
-            events=self._tally("call-started", "call-ended"),
+            events=self._tally(*(what for what in self._captured if what != CHUNK)),
             chunks=self._tally(CHUNK),
             captured_bytes=self._captured_bytes,
             delivered_bytes=self._delivered_bytes,
@@ -144,19 +194,16 @@ class Ledger:
             ending_secs=self._ending_secs,
         )
 
-    def _owed(self) -> Counter[Item]:
-        gone = Counter(what for what, _ in self._lost.elements())
-        return self._captured - self._delivered - gone
-
-    def _tally(self, *items: Item) -> Tally:
+    def _tally(self, *names: str) -> Tally:
         captured, delivered, retried = (
-            sum(counter[item] for item in items)
+            sum(counter[name] for name in names)
             for counter in (self._captured, self._delivered, self._retried)
         )
         return Tally(captured=captured, delivered=delivered, retried=retried)
 
 
-def _losses(counts: Counter[tuple[Item, str]]) -> tuple[Loss, ...]:
+def _losses(counts: Counter[tuple[str, Cause]]) -> tuple[Loss, ...]:
     return tuple(
-        Loss(what=what, count=count, why=why) for (what, why), count in sorted(counts.items())
+        Loss(what=what, count=count, why=cause.why, reason=cause.reason)
+        for (what, cause), count in sorted(counts.items())
     )

@@ -1,4 +1,4 @@
-"""What an observer is told at construction, checked before the call."""
+"""The options of an observer, checked at construction, so that no call begins with a bad one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Checked settings of one call.
+    """The checked options of one call.
 
     Attributes:
         agent_id: The agent's id at Roark.
@@ -35,7 +35,7 @@ class Settings:
         agent_prompt: The agent's prompt, if given; not part of the `repr`.
         deadline_secs: Bound on the ending, in seconds.
         max_waiting_bytes: Bound on the audio that waits in memory.
-        spool_dir: Where calls are kept on disk, if they are.
+        spool_dir: Folder where calls are kept on disk; None keeps none.
     """
 
     agent_id: str
@@ -59,7 +59,7 @@ class Settings:
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
     ) -> Settings:
-        """Return settings that a call can rely on.
+        """Return checked settings.
 
         Raises:
             TypeError: If a value has the wrong type.
@@ -88,10 +88,10 @@ class Settings:
 
 
 def base_url() -> str:
-    """Return Roark's base URL, or that of the environment.
+    """Return the base URL of the environment, by default Roark's own.
 
     Raises:
-        ValueError: If it is no HTTP URL, or would send the key in clear text off this machine.
+        ValueError: If it is no HTTP URL, or if the key would leave this machine in clear text.
     """
     url = os.environ.get(BASE_URL_VARIABLE, "").strip().rstrip("/") or BASE_URL
     try:
@@ -112,7 +112,7 @@ def call_id(pipecat_call_id: str | None, runner_args: object) -> str:
     """Return the call's identity.
 
     Args:
-        pipecat_call_id: The caller's choice, which counts before all else.
+        pipecat_call_id: The caller's choice, which takes precedence over everything else.
         runner_args: What Pipecat's runner hands to a bot, as an object or a mapping: the peer
             connection's `pc_id` of SmallWebRTC, else `session_id` (Pipecat Cloud).
 

@@ -1,6 +1,6 @@
-"""What goes over the wire: Roark's lifecycle events, and the one place where they become JSON.
+"""Encodes what the library sends to Roark as JSON.
 
-The fields are those of Roark's Pipecat integration, and no others.
+The events have the fields of Roark's Pipecat integration and no others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CallStarted(TypedDict, total=False):
 
 
 class TranscriptTurn(TypedDict, total=False):
-    """One turn; the offsets are left out where there is no recording."""
+    """One turn. It has no offsets if the call has no recording."""
 
     role: str
     content: str
@@ -48,7 +48,7 @@ class TranscriptTurn(TypedDict, total=False):
 
 
 class ToolCallRecord(TypedDict, total=False):
-    """Half of a tool call: the call, or a result, told apart by `kind`."""
+    """A tool call or one of its results: `kind` says which."""
 
     kind: Literal["tool_call", "tool_result"]
     toolCallId: str
@@ -82,7 +82,7 @@ def call_started(
     agent_name: str | None = None,
     agent_prompt: str | None = None,
 ) -> bytes:
-    """Encode `call-started`."""
+    """Return `call-started`, encoded."""
     event = CallStarted(
         event="call-started",
         pipecatCallId=_filled(pipecat_call_id),
@@ -97,7 +97,7 @@ def call_started(
 
 
 def call_ended(report: CallReport, at: datetime) -> bytes:
-    """Encode `call-ended` from a report."""
+    """Return `call-ended` for a report, encoded."""
     return encode(call_ended_event(report, at))
 
 
@@ -136,7 +136,7 @@ def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
 
 
 def chunk_upload(pipecat_call_id: str, index: int) -> bytes:
-    """Encode the request for a presigned URL of the chunk at `index`."""
+    """Return the request for a presigned URL for the chunk at `index`, encoded."""
     return encode(
         {
             "pipecatCallId": _filled(pipecat_call_id),
@@ -147,7 +147,7 @@ def chunk_upload(pipecat_call_id: str, index: int) -> bytes:
 
 
 def timestamp(at: datetime) -> str:
-    """Return ISO 8601 in UTC, with milliseconds."""
+    """Return a moment in ISO 8601, in UTC and with milliseconds."""
     return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

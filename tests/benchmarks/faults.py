@@ -10,7 +10,6 @@ missing that could have arrived, or a bound was not kept.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -81,7 +80,6 @@ async def figures(folder: Path, scale: float) -> bool:
 async def main(scale: float) -> int:
     """Print the table and the figures."""
     logger.remove()
-    logging.getLogger("stamina").setLevel("ERROR")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         right = [await table(folder, scale), await figures(folder, scale)]

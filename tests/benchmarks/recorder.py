@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipecat.frames.frames import Frame
+    from pipecat.processors.frame_processor import FrameProcessorSetup
+
+    from pipecat_roark.moments import Edge
+    from pipecat_roark.recording.listener import UserTrack
 
 RATES = (8000, 16000, 24000, 48000)
 ROUNDS = 7
@@ -74,19 +78,33 @@ class Cost:
         return max(self.chunk, self.other)
 
 
-def ours() -> AudioBufferProcessor:
-    """Return the recorder of this package."""
+class Deaf:
+    """A listener that keeps nothing."""
 
-    async def finish() -> None:
+    def on_audio(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
         """Do nothing."""
 
-    return StereoRecorder(
-        on_chunk=lambda _: None,
-        on_frame=lambda *_: None,
-        on_bot_audible=lambda *_: None,
-        on_setup=lambda _: None,
-        on_cleanup=finish,
-    )
+    def on_bot_onset(self, at: int, edge: Edge) -> None:
+        """Do nothing."""
+
+    def on_bot_offset(self, at: int, edge: Edge) -> None:
+        """Do nothing."""
+
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Return the pipeline's clock."""
+        get_time: Callable[[], int] = setup.clock.get_time
+        return get_time
+
+    async def on_cleanup(self) -> None:
+        """Do nothing."""
+
+
+def ours() -> AudioBufferProcessor:
+    """Return the recorder of this package."""
+    return StereoRecorder(Deaf(), chunk_bytes=CHUNK_BYTES)
 
 
 def stock() -> AudioBufferProcessor:

@@ -13,8 +13,9 @@ from pipecat_roark import ToolResult
 from pipecat_roark.conversation.inbox import INBOX_LIMIT
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.conversation.turns import Conversation
-from pipecat_roark.frames import Translator
+from pipecat_roark.frames import FrameReader
 from pipecat_roark.moments import Edge
+from pipecat_roark.sighting import Sighting
 from support.events import (
     audio_played,
     bot_onset,
@@ -285,22 +286,22 @@ def test_words_before_their_answer_stay_there() -> None:
 # Cost
 
 
-def exchange(state: CallState, translator: Translator, now: float, number: int) -> float:
+def exchange(state: CallState, reader: FrameReader, now: float, number: int) -> float:
     """Hold one exchange of a long call, word by word; every eighth answer is interrupted."""
     call = Simulation(shape="timed", now=now)
     call.user_speaks([3, 2], delay=0.3)
     call.bot_speaks([(12, 4.0), (8, 3.0)], cut=5.0 if number % 8 == 0 else None)
     for sight in sorted(call.sights, key=lambda sight: sight.arrives):
-        translator.read(sight.frame, ns(sight.at), played=sight.played)
+        reader.read(sight.frame, Sighting(ns(sight.at), sight.played, handed=True))
     state.tool_called(ns(now), f"call-{number}", "weather", "{}")
     return call.now
 
 
-def held(state: CallState, translator: Translator, since: float, until: float) -> int:
+def held(state: CallState, reader: FrameReader, since: float, until: float) -> int:
     """Hold a call between two moments, and return its number of turns."""
     number = 0
     while since < until:
-        since = exchange(state, translator, since, number)
+        since = exchange(state, reader, since, number)
         number += 1
     return 2 * number
 
@@ -308,11 +309,11 @@ def held(state: CallState, translator: Translator, since: float, until: float) -
 def test_a_long_call_costs_no_more_than_its_turns() -> None:
     """Two hours, word by word, leave the text of the turns behind and little else."""
     state = CallState("call-1")
-    translator = Translator(state, recorder=None)
+    reader = FrameReader(state)
     tracemalloc.start()
-    held(state, translator, 1.0, 1200.0)
+    held(state, reader, 1.0, 1200.0)
     before, _ = tracemalloc.get_traced_memory()
-    turns = held(state, translator, 1201.0, 7200.0)
+    turns = held(state, reader, 1201.0, 7200.0)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert turns > 800
@@ -340,7 +341,7 @@ def test_noise_leaves_nothing_behind() -> None:
 def test_a_report_is_cheap() -> None:
     """Asking after two hours takes less than a tenth of a second."""
     state = CallState("call-1")
-    held(state, Translator(state, recorder=None), 1.0, 7200.0)
+    held(state, FrameReader(state), 1.0, 7200.0)
     fastest = min(timed(lambda: state.report(ns(7200), wall=wall)) for _ in range(5))
     assert fastest < 0.1
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.events import (
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pipecat_roark import CallReport
     from support.events import Event
     from support.simulation import Announced, Shape
-
-EXAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,6 @@ def assert_sane(report: CallReport) -> None:
             assert earlier.ended_at <= later.started_at
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(plans)
 def test_every_word_is_in_its_turn_once(plan: Plan) -> None:
     """No word is lost, doubled, out of order, in another's turn or beyond what was heard."""
@@ -116,7 +113,6 @@ def test_every_word_is_in_its_turn_once(plan: Plan) -> None:
     assert not turns
 
 
-@settings(max_examples=100, deadline=None)
 @given(plans, st.sets(st.integers(0, 200), max_size=5))
 def test_asking_changes_nothing(plan: Plan, ask_after: set[int]) -> None:
     """A report is the same whether or not others were asked for before it."""
@@ -161,7 +157,6 @@ def chaos(draw: st.DrawFn) -> tuple[list[Event], list[str], list[str]]:
     return draw(st.permutations(events)), *words
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(chaos())
 def test_nothing_breaks_whatever_comes(
     told: tuple[list[Event], list[str], list[str]],

@@ -10,6 +10,7 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,6 +37,7 @@ async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> Non
             await client.aclose()
 
 
+@pytest.mark.live
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog drops no packets")
 async def test_a_network_that_drops_packets_is_a_failed_try() -> None:
     """No connection comes about and nobody says so: a try takes no longer than an answer may."""
@@ -107,19 +109,102 @@ async def test_no_redirect_is_followed(status: int) -> None:
     assert visits == []
 
 
-@pytest.mark.parametrize("handler", [drip, hang])
-async def test_no_answer_takes_for_ever(handler: Handler) -> None:
-    """A server that is silent, or never done, is left after a bounded time."""
+@pytest.mark.live
+async def test_no_answer_takes_for_ever() -> None:
+    """A server that is silent is left after a bounded time, and so is an upload URL that drips."""
     began = asyncio.get_running_loop().time()
-    async with serving(event=handler, ticket=handler) as (client, _):
+    async with serving(event=hang, ticket=hang) as (client, _):
         for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
             failure = await failed(request)
             assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
-    async with serving(put=handler) as (client, _):
+    async with serving(ticket=drip) as (client, _):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
+    async with serving(put=hang) as (client, _):
         failure = await failed(client.upload_chunk(0, PCM))
         assert str(failure) == "no answer from the object store in time"
         assert failure.retryable
     assert asyncio.get_running_loop().time() - began < 3
+
+
+@pytest.mark.parametrize("handler", [drip, break_off], ids=["drips", "breaks off"])
+async def test_the_status_line_is_the_acknowledgement(handler: Handler) -> None:
+    """What becomes of the body changes nothing, and nothing is sent twice for it."""
+    began = asyncio.get_running_loop().time()
+    async with serving(event=handler, put=handler) as (client, requests):
+        await client.send_event(EVENT)
+        await client.upload_chunk(0, PCM)
+        assert len(requests) == 3
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_the_body_of_an_error_is_not_waited_for() -> None:
+    """The status line says what went wrong; a body that drips behind it delays nothing."""
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse(status=429, headers={"retry-after": "7"})
+        await reply.prepare(request)
+        while True:
+            await reply.write(b" ")
+            await asyncio.sleep(0.02)
+
+    began = asyncio.get_running_loop().time()
+    async with serving(event=refuse, ticket=refuse) as (client, _):
+        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
+            failure = await failed(request)
+            assert str(failure) == "Roark answered 429"
+            assert failure.retry_after == timedelta(seconds=7)
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_a_connection_is_used_again() -> None:
+    """An answer whose body nobody needs is read to its end, if it is there."""
+    async with serving() as (client, requests):
+        for index in range(3):
+            await client.send_event(EVENT)
+            await client.upload_chunk(index, PCM)
+        assert len({request.transport for request in requests}) == 1
+
+
+async def test_a_long_event_has_more_time() -> None:
+    """As much for each byte as a chunk has, as long as it moves on."""
+    size, secs, loop = 4 * 1024 * 1024, 0.0, asyncio.get_running_loop()
+
+    async def read_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal secs
+        await reader.readuntil(b"\r\n\r\n")
+        began, left = loop.time(), size
+        while left:
+            left -= len(await reader.read(16 * 1024))
+            await asyncio.sleep(0.003)
+        secs = loop.time() - began
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    async with await asyncio.start_server(read_slowly, sock=listener):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = RoarkClient(url, KEY, "call#1", answer_secs=0.3, upload_secs=1)
+        await client.send_event(bytes(size))
+        await client.aclose()
+    assert secs > 0.6
+
+
+async def test_a_long_event_that_stands_still_is_left_early() -> None:
+    """It is tried again, long before its time is over."""
+    given_up = asyncio.Event()
+
+    async def stand_still(_: web.Request) -> web.StreamResponse:
+        await given_up.wait()
+        return web.Response()
+
+    began = asyncio.get_running_loop().time()
+    async with serving(event=stand_still, answer_secs=0.3) as (client, _):
+        failure = await failed(client.send_event(bytes(16 * 1024 * 1024)))
+        assert str(failure) == "no answer from Roark in time"
+        assert asyncio.get_running_loop().time() - began < 2
+        given_up.set()
 
 
 async def test_an_upload_that_stands_still_is_left_early() -> None:
@@ -130,6 +215,7 @@ async def test_an_upload_that_stands_still_is_left_early() -> None:
         assert failure.retryable
 
 
+@pytest.mark.live
 async def test_an_upload_that_moves_on_may_take_longer() -> None:
     """A slow store is not taken for a dead one."""
 
@@ -145,13 +231,12 @@ async def test_an_upload_that_moves_on_may_take_longer() -> None:
         await client.upload_chunk(0, PCM)
 
 
-async def test_a_reply_that_breaks_off_is_a_failed_try() -> None:
-    """Half a reply is none."""
-    async with serving(event=break_off, ticket=break_off) as (client, _):
-        for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
-            failure = await failed(request)
-            assert failure.retryable
-            assert str(failure) == "RemoteProtocolError on the way to Roark"
+async def test_an_upload_url_that_breaks_off_is_a_failed_try() -> None:
+    """Half a URL is none."""
+    async with serving(ticket=break_off) as (client, _):
+        failure = await failed(client.upload_chunk(0, PCM))
+        assert failure.retryable
+        assert str(failure) == "RemoteProtocolError on the way to Roark"
 
 
 async def test_no_reply_fills_the_memory() -> None:

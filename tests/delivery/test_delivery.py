@@ -1,91 +1,30 @@
-"""Delivery against a client that fails as scripted."""
+"""Delivery against a client that fails as scripted, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import stamina
 
-from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import CHUNK_BYTES, IN_FLIGHT, Delivery
 from pipecat_roark.delivery.retry import DeliveryError
+from pipecat_roark.receipt import Tally
+from support.client import BUSY, ENDED, STARTED, ScriptedClient, failing, hanging
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-STARTED, ENDED = "call-started", "call-ended"
 PCM = [bytes([n]) * 400 for n in range(1, 10)]
-BUSY = DeliveryError("Roark answered 503")
 LATER = DeliveryError("Roark answered 429", retry_after=timedelta(seconds=60))
 WRONG = DeliveryError("Roark answered 404", retryable=False)
 REFUSED = DeliveryError("Roark answered 401", retryable=False, refused=True)
 NOT_WHOLE = "WARNING Call call-1 is not whole at Roark. Lost: "
 
 
-class ScriptedClient(RoarkClient):
-    """A client whose every try meets a fault, with the event's name or the chunk's index."""
-
-    def __init__(self, fault: Callable[[str | int], Awaitable[None]] | None = None) -> None:
-        super().__init__("https://roark.test", "key", "call-1")
-        self.fault = fault
-        self.tries: list[tuple[str | int, bytes]] = []
-        self.arrived: list[str | int] = []
-        self.in_flight = self.most_in_flight = self.closed = 0
-
-    async def send_event(self, event: bytes) -> None:
-        """Send an event, or fail."""
-        await self._meet(event.decode(), event)
-
-    async def upload_chunk(self, index: int, pcm: bytes) -> None:
-        """Upload a chunk, or fail."""
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            await self._meet(index, pcm)
-        finally:
-            self.in_flight -= 1
-
-    async def aclose(self) -> None:
-        """Count how often."""
-        self.closed += 1
-
-    async def _meet(self, what: str | int, body: bytes) -> None:
-        assert not self.closed
-        self.tries.append((what, body))
-        if self.fault is not None:
-            await self.fault(what)
-        self.arrived.append(what)
-
-
-def failing(error: Exception, *which: str | int, times: int = 1_000_000) -> Any:
-    """Fail the first tries of some things, or of everything."""
-    tries: Counter[str | int] = Counter()
-
-    async def fault(what: str | int) -> None:
-        tries[what] += 1
-        if tries[what] <= times and (what in which or not which):
-            raise error
-
-    return fault
-
-
-def hanging(*which: str | int) -> Any:
-    """Never answer the tries of some things, or of everything."""
-
-    async def fault(what: str | int) -> None:
-        if what in which or not which:
-            await asyncio.Event().wait()
-
-    return fault
-
-
-def delivery(client: RoarkClient, **options: Any) -> Delivery:
+def delivery(client: ScriptedClient, **options: Any) -> Delivery:
     """Begin to deliver a call that doesn't wait between tries unless it is asked to."""
-    made = Delivery(client, label="call-1", **{"jitter": min, "deadline_secs": 5, **options})
+    timing = {"clock": client.time.clock, "sleep": client.time.sleep, "jitter": min}
+    made = Delivery(client, label="call-1", **{**timing, "deadline_secs": 5, **options})
     made.begin(STARTED.encode())
     return made
 
@@ -98,12 +37,11 @@ async def pause() -> None:
 
 async def end(made: Delivery) -> float:
     """End the call; returns the seconds that it took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     await asyncio.wait_for(made.finish(ENDED.encode()), 10)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left
-    return loop.time() - began
+    assert made.receipt.ending_secs is not None
+    return made.receipt.ending_secs
 
 
 async def test_a_call_arrives_in_order(log: list[str]) -> None:
@@ -240,7 +178,7 @@ async def test_a_key_refused_in_the_ending_ends_it() -> None:
 
     async def fault(what: str | int) -> None:
         if what == 0:
-            await asyncio.sleep(0.01)
+            await client.time.sleep(0.01)
             raise REFUSED
         raise LATER
 
@@ -323,6 +261,7 @@ async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
     assert len(client.tries) == 6
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("fault", "why"), [(hanging(), "no time was left"), (failing(BUSY), "Roark answered 503")]
 )
@@ -366,6 +305,7 @@ async def test_the_latest_failure_is_the_reason(warned: list[str]) -> None:
     assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_a_cancellation_may_be_swallowed(*, arrives: bool, warned: list[str]) -> None:
     """A try that is over in the very moment in which it is cancelled is the last one."""
@@ -397,7 +337,7 @@ async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, warned: li
     made = delivery(client)
     made.add_audio(PCM[0])
     ending = asyncio.create_task(made.finish(ENDED.encode()))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
     ending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(ending, 1)
@@ -425,15 +365,62 @@ async def test_nothing_comes_after_the_end(warned: list[str]) -> None:
     assert warned == [f"{NOT_WHOLE}1 x audio chunk (no time was left)."]
 
 
-async def test_retries_can_be_switched_off(warned: list[str]) -> None:
-    """An application that deactivates stamina gets one try of everything."""
+async def test_a_fourth_event_is_delivered_and_counted(log: list[str]) -> None:
+    """Nothing in the delivery knows the names of all events."""
+    client = ScriptedClient(failing(BUSY, times=1))
+    made = delivery(client)
+    made.send_event("call-paused", b"call-paused")
+    await end(made)
+    assert Counter(client.arrived) == Counter([STARTED, "call-paused", ENDED])
+    assert made.receipt.events == Tally(captured=3, delivered=3, retried=3)
+    assert made.receipt.whole
+    client = ScriptedClient(failing(WRONG, "call-paused"))
+    made = delivery(client)
+    made.send_event("call-paused", b"call-paused")
+    await end(made)
+    assert log[-1] == f"{NOT_WHOLE}1 x call-paused (Roark answered 404)."
+
+
+async def test_a_long_outage_is_two_lines(log: list[str]) -> None:
+    """One when it begins and one when it is over, however many requests fail how often."""
     client = ScriptedClient(failing(BUSY))
-    stamina.set_active(False)
-    try:
-        await end(delivery(client))
-    finally:
-        stamina.set_active(True)
-    assert [what for what, _ in client.tries] == [STARTED, ENDED]
-    assert warned == [
-        f"{NOT_WHOLE}1 x call-ended (Roark answered 503), 1 x call-started (Roark answered 503)."
-    ]
+    made = delivery(client, jitter=max)
+    for pcm in PCM:
+        made.add_audio(pcm)
+        await client.time.sleep(2)
+    client.fault = None
+    await client.time.sleep(10)
+    assert len(client.tries) > 20
+    begun, over = log
+    assert begun.startswith("WARNING Call call-1 can't be delivered at the moment: Roark answered")
+    assert over.startswith("INFO Call call-1 can be delivered again, after ")
+    await end(made)
+    assert made.receipt.whole
+
+
+REASONS = [
+    (failing(BUSY), "unavailable"),
+    (failing(WRONG), "rejected"),
+    (failing(REFUSED), "key-refused"),
+    (failing(ValueError()), "internal-error"),
+    (hanging(), "no-time"),
+]
+
+
+@pytest.mark.parametrize(("fault", "reason"), REASONS, ids=[reason for _, reason in REASONS])
+async def test_a_loss_has_its_reason(fault: Any, reason: str) -> None:
+    """A program can tell losses apart without reading the words."""
+    client = ScriptedClient(fault)
+    made = delivery(client, jitter=max)
+    made.add_audio(PCM[0])
+    await end(made)
+    assert {loss.reason for loss in made.receipt.lost} == {reason}
+
+
+async def test_silence_has_its_reason() -> None:
+    """It arrived, but not as it was captured."""
+    made = delivery(ScriptedClient(), max_waiting_bytes=0)
+    made.add_audio(PCM[0])
+    made.add_audio(PCM[1])
+    await end(made)
+    assert [loss.reason for loss in made.receipt.lost] == ["memory-full"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SCALE = 0.05
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
 async def test_a_fault_costs_no_more_than_it_must(name: str, case: Case, tmp_path: Path) -> None:
     """What can arrive does, byte for byte; the rest is said, and the ending is bounded."""
@@ -23,16 +24,19 @@ async def test_a_fault_costs_no_more_than_it_must(name: str, case: Case, tmp_pat
     assert outcome.as_it_should(case), outcome
 
 
+@pytest.mark.live
 async def test_every_third_request_may_fail(tmp_path: Path) -> None:
     """Calls side by side arrive whole over a network that is hardly one."""
     assert await outages.flaky(tmp_path, 10, scale=SCALE) == 10
 
 
+@pytest.mark.live
 async def test_calls_of_one_process_share_nothing(tmp_path: Path) -> None:
     """Through one outage that hits them all, each arrives with its own words and sound."""
     assert await outages.crowd(tmp_path, 8, secs=1) == 8
 
 
+@pytest.mark.live
 async def test_a_black_hole_is_not_heard(tmp_path: Path) -> None:
     """An API that never answers doesn't touch the pace of the audio, and the ending is bounded."""
     alone, observed = await outages.black_hole(tmp_path, 1.5, deadline_secs=0.5)
@@ -41,6 +45,7 @@ async def test_a_black_hole_is_not_heard(tmp_path: Path) -> None:
     assert 0.4 < observed.ending_secs < 1
 
 
+@pytest.mark.live
 async def test_memory_is_bounded_while_the_api_is_away(tmp_path: Path) -> None:
     """Twenty times what may wait is captured, and no more than the bound is kept."""
     bound = 2 * 2**20

@@ -9,7 +9,7 @@ import pytest
 
 from pipecat_roark import Loss, Receipt, RoarkObserver, Tally
 from pipecat_roark.local import LocalRoark
-from pipecat_roark.receipt import Ledger
+from pipecat_roark.receipt import Cause, Ledger
 from scenarios.faults import FOR_GOOD, first, hang
 from support.calls import Call
 
@@ -36,9 +36,9 @@ def test_a_whole_call_is_whole_when_it_is_over() -> None:
     ledger = Ledger()
     ledger.captured("call-started")
     ledger.captured("audio chunk", 400)
-    ledger.tried("audio chunk", "Roark answered 503")
+    ledger.failed("audio chunk", Cause("Roark answered 503", "unavailable"))
     ledger.retried("audio chunk")
-    ledger.tried("audio chunk")
+    ledger.succeeded("audio chunk")
     ledger.delivered("audio chunk", 400)
     ledger.delivered("call-started")
     assert not ledger.receipt().whole
@@ -62,18 +62,18 @@ def test_what_is_owed_is_lost_when_it_is_over() -> None:
     ledger = Ledger()
     for what in ("call-started", "audio chunk", "audio chunk", "audio chunk", "call-ended"):
         ledger.captured(what)
-    ledger.lost("audio chunk", "Roark answered 404")
+    ledger.lost("audio chunk", Cause("Roark answered 404", "rejected"))
     ledger.delivered("audio chunk", 1)
-    ledger.tried("audio chunk", "Roark answered 503")
-    known = Loss(what="audio chunk", count=1, why="Roark answered 404")
+    ledger.failed("audio chunk", Cause("Roark answered 503", "unavailable"))
+    known = Loss(what="audio chunk", count=1, why="Roark answered 404", reason="rejected")
     assert ledger.receipt().lost == (known,)
     ledger.close(10)
     receipt = ledger.receipt()
     assert receipt.lost == (
         known,
-        Loss(what="audio chunk", count=1, why="Roark answered 503"),
-        Loss(what="call-ended", count=1, why="no time was left"),
-        Loss(what="call-started", count=1, why="no time was left"),
+        Loss(what="audio chunk", count=1, why="Roark answered 503", reason="unavailable"),
+        Loss(what="call-ended", count=1, why="no time was left", reason="no-time"),
+        Loss(what="call-started", count=1, why="no time was left", reason="no-time"),
     )
     assert not receipt.whole
     assert receipt.events == Tally(captured=2)
@@ -86,6 +86,7 @@ async def greet(call: Call) -> None:
     await call.end()
 
 
+@pytest.mark.live
 async def test_a_real_call_has_its_receipt(local: LocalRoark, log: list[str]) -> None:
     """Its bytes are those of the stored chunks, and one line at INFO says that it arrived."""
     roark = RoarkObserver(agent_id="front-desk")
@@ -104,6 +105,7 @@ async def test_a_real_call_has_its_receipt(local: LocalRoark, log: list[str]) ->
     assert line.startswith("INFO ")
 
 
+@pytest.mark.live
 async def test_the_ending_takes_no_longer_than_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:

@@ -87,6 +87,18 @@ async def test_a_call_that_arrives_leaves_nothing(tmp_path: Path, spool_dir: Pat
     assert left_in(spool_dir) == []
 
 
+async def test_audio_behind_the_end_is_not_kept(tmp_path: Path, spool_dir: Path) -> None:
+    """It is counted as lost, and no folder is left that nobody looks after."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        spool = SpoolWriter(spool_dir, "call#1")
+        delivery = Delivery(RoarkClient(roark.url, KEY, "call#1"), label="call#1", spool=spool)
+        delivery.begin(wire.call_started("call#1", AT, "front-desk"))
+        await delivery.finish(wire.call_ended(ENDED, AT))
+        delivery.add_audio(PCM[0])
+    assert [gap.what for gap in delivery.receipt.lost + delivery.receipt.spooled] == ["audio chunk"]
+    assert left_in(spool_dir) == []
+
+
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -110,6 +122,8 @@ async def test_what_the_deadline_leaves_is_delivered_later(
         ("call-ended", 1),
     }
     assert f"In the spool: 5 x audio chunk ({why}), " in log[-1]
+    reason = "key-refused" if why.endswith("401") else "unavailable"
+    assert [gap.reason for gap in receipt.spooled if gap.what == "audio chunk"] == [reason]
     async with LocalRoark(tmp_path / "calls") as roark:
         (recovered,) = await deliver(roark, spool_dir)
         await assert_whole(roark)
@@ -144,6 +158,7 @@ async def test_only_what_is_missing_is_sent_again(tmp_path: Path, spool_dir: Pat
     assert recovered.receipt.events == Tally(captured=1, delivered=1)
 
 
+@pytest.mark.live
 async def test_audio_over_the_bound_is_read_back(tmp_path: Path, spool_dir: Path) -> None:
     """With a spool, memory that is full costs no audio."""
     async with LocalRoark(tmp_path / "calls", middlewares=[first(2, answer(503))]) as roark:
@@ -161,6 +176,7 @@ async def test_what_never_arrives_is_not_kept(tmp_path: Path, spool_dir: Path) -
     assert left_in(spool_dir) == []
 
 
+@pytest.mark.live
 async def test_an_api_that_is_still_away_loses_nothing(tmp_path: Path, spool_dir: Path) -> None:
     """What can't be delivered now stays, however often it is tried."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
@@ -223,7 +239,7 @@ async def test_what_cannot_be_read_costs_nothing_else(
     }
     assert len([line for line in log if "can't be read and stays there" in line]) == 3
     for name in ("0-newer", "1-empty"):
-        taken = SpooledCall.take(spool_dir / name)
+        taken = SpooledCall.lock(spool_dir / name)
         assert taken is not None
         taken.release(done=False)
     assert {path.name for path in left_in(spool_dir)} == problems.keys()
@@ -244,7 +260,12 @@ async def test_a_chunk_that_cannot_be_read_is_silence(tmp_path: Path, spool_dir:
     assert [call.chunks[index].read_bytes() for index in (0, 1, 3, 4)] == [*PCM[:2], *PCM[3:]]
     assert recovered.receipt is not None
     assert recovered.receipt.lost == (
-        Loss(what="audio chunk", count=1, why="sent as silence: it can't be read from the spool"),
+        Loss(
+            what="audio chunk",
+            count=1,
+            why="sent as silence: it can't be read from the spool",
+            reason="spool-unreadable",
+        ),
     )
 
 
@@ -273,7 +294,9 @@ async def test_a_full_disk_costs_what_finds_no_room(
         make_room_for(2, monkeypatch)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
         receipt = await hold(away, spool_dir)
-    assert receipt.lost == (Loss(what="audio chunk", count=3, why="no room in the spool"),)
+    assert receipt.lost == (
+        Loss(what="audio chunk", count=3, why="no room in the spool", reason="spool-full"),
+    )
     assert {(gap.what, gap.count) for gap in receipt.spooled} == {
         ("call-started", 1),
         ("audio chunk", 2),
@@ -333,6 +356,35 @@ def make_room_for(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", fill)
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_an_event_of_any_name_is_delivered(
+    tmp_path: Path, spool_dir: Path, *, arrived: bool
+) -> None:
+    """The recovery sends every event that the journal keeps and counts it."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (written,) = left_in(spool_dir, "*/journal")
+    with written.open("ab") as file:
+        file.write(journal.line(AT, **journal.event("call-paused", b'{"event":"call-paused"}')))
+        if arrived:
+            file.write(journal.line(AT, arrived="call-paused"))
+    bodies: list[bytes] = []
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        bodies.append(body := await request.read())
+        return web.Response() if b"call-paused" in body else await handler(request)
+
+    async with LocalRoark(tmp_path / "calls", middlewares=[middleware]) as roark:
+        (recovered,) = await deliver(roark, spool_dir)
+    assert bodies.count(b'{"event":"call-paused"}') == (0 if arrived else 1)
+    assert recovered.receipt is not None
+    assert recovered.receipt.whole
+    assert recovered.receipt.events == Tally(
+        captured=2 + (not arrived), delivered=2 + (not arrived)
+    )
+
+
 async def test_a_chunk_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir: Path) -> None:
     """Not even if the process died before its file was removed."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
@@ -355,8 +407,8 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
     (folder,) = waiting(spool_dir)
-    other = SpooledCall.take(folder) if live else None
-    take, took, go_on = SpooledCall.take, threading.Event(), threading.Event()
+    other = SpooledCall.lock(folder) if live else None
+    take, took, go_on = SpooledCall.lock, threading.Event(), threading.Event()
 
     def dawdle(path: Path) -> SpooledCall | None:
         call = take(path)
@@ -364,7 +416,7 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
         assert go_on.wait(5)
         return call
 
-    monkeypatch.setattr(SpooledCall, "take", dawdle)
+    monkeypatch.setattr(SpooledCall, "lock", dawdle)
     delivering = asyncio.create_task(recovery.deliver_left(spool_dir, "http://localhost:1", KEY))
     assert await asyncio.to_thread(took.wait, 5)
     delivering.cancel()
@@ -379,6 +431,7 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
         await assert_whole(roark)
 
 
+@pytest.mark.live
 async def test_a_tail_without_room_is_said_once(
     local: LocalRoark,
     spool_dir: Path,
@@ -440,6 +493,7 @@ async def talk(call: Call) -> None:
     await call.end()
 
 
+@pytest.mark.live
 async def test_the_next_observer_delivers_what_is_left(
     tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +548,7 @@ async def test_a_call_of_another_process_holds_up_no_other(tmp_path: Path, spool
     other.release(done=True)
 
 
+@pytest.mark.live
 async def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, spool_dir: Path) -> None:
     """What is noted behind it can be read."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
@@ -524,6 +579,7 @@ async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path
         assert roark.calls["call#1"].chunks.keys() == set(range(5))
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("kept", ["tail", "chunk"])
 async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     """The draft tells of the recording as soon as there is one, and is not made for nothing.
@@ -566,6 +622,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
     assert timedelta(seconds=1.2) < died - began < timedelta(seconds=2.5)
 
 
+@pytest.mark.live
 async def test_an_observer_lives_without_its_spool(
     local: LocalRoark, tmp_path: Path, log: list[str]
 ) -> None:
@@ -577,6 +634,7 @@ async def test_an_observer_lives_without_its_spool(
     assert len([line for line in log if "not kept in the spool any more: Not a dir" in line]) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("secs", [0.0, 1.0, 3.5])
 async def test_a_killed_process_loses_next_to_nothing(
     secs: float, tmp_path: Path, spool_dir: Path
@@ -584,3 +642,44 @@ async def test_a_killed_process_loses_next_to_nothing(
     """Its finished turns and tool calls arrive, and its audio but for the last moment, once."""
     async with crashes.roark(tmp_path / "calls") as local:
         assert await crashes.missing(local, spool_dir, "call", secs) == []
+
+
+async def test_what_the_store_refuses_again_and_again_is_given_up_by_the_next(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first delivery leaves it in the spool; the next one counts it as lost and goes on."""
+    monkeypatch.setattr("pipecat_roark.delivery.retry.WAIT_INITIAL", 0.001)
+    faults = [first(FOR_GOOD, answer(413), "upload")]
+    async with LocalRoark(tmp_path / "calls", middlewares=faults) as roark:
+        receipt = await hold(roark, spool_dir, deadline_secs=5)
+        assert receipt.lost == ()
+        assert {(gap.what, gap.count) for gap in receipt.spooled} == {
+            ("audio chunk", 5),
+            ("call-ended", 1),
+        }
+        (recovered,) = await deliver(roark, spool_dir)
+        call = await roark.wait_for_end("call#1")
+    assert call.ended is not None
+    assert recovered.receipt is not None
+    assert [(loss.count, loss.reason) for loss in recovered.receipt.lost] == [(5, "rejected")]
+    assert left_in(spool_dir) == []
+
+
+async def test_an_error_of_ours_loses_nothing(
+    tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Roark's own no is final: the call waits in the spool."""
+
+    async def fail(*_: object) -> None:
+        raise ValueError
+
+    async with LocalRoark(tmp_path / "calls") as roark:
+        with monkeypatch.context() as patch:
+            patch.setattr(RoarkClient, "upload_chunk", fail)
+            receipt = await hold(roark, spool_dir)
+        assert receipt.lost == ()
+        assert [gap.reason for gap in receipt.spooled if gap.what == "audio chunk"] == [
+            "internal-error"
+        ]
+        await deliver(roark, spool_dir)
+        await assert_whole(roark)

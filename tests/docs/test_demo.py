@@ -1,4 +1,4 @@
-"""The demo call: what was said and heard on the line is what Roark gets, and nothing else."""
+"""The demo call: Roark gets what was spoken and played on the line, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from pipecat_roark import Turn
 
 # Pipecat finds its bundled models with a call of importlib.resources that is deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning"),
+]
 
 WEATHER_ANSWER = "The weather in London is sunny and warm today."
 EDGE_MS = 60
@@ -96,7 +99,7 @@ def _likeness(heard: str, said: str) -> float:
 
 @pytest.fixture(scope="module")
 def call(tmp_path_factory: pytest.TempPathFactory) -> HeldCall:
-    """Hold the demo call once, which takes as long as it lasts."""
+    """Hold the demo call once, in real time."""
     return asyncio.run(hold_call(tmp_path_factory.mktemp("calls")))
 
 
@@ -120,7 +123,7 @@ def _edges(turn: Turn) -> tuple[int, int]:
 
 
 def test_call_arrives_complete_and_without_problems(call: HeldCall) -> None:
-    """A caller who hangs up leaves a whole call at Roark, which finds nothing wrong with it."""
+    """A call that the caller ends arrives whole, and the local Roark finds no problem."""
     assert call.stored.problems == ()
     assert call.stored.complete
     assert call.stored.ended is not None
@@ -139,7 +142,7 @@ def test_roark_gets_what_the_report_says(call: HeldCall) -> None:
 
 
 def test_every_sentence_of_the_user_is_there(call: HeldCall) -> None:
-    """Each of the caller's lines is a turn of its own, as well as a recognizer can hear it."""
+    """Each line of the caller is one turn, with the words that the recognizer understood."""
     heard = [turn.content for turn in _turns_of(call, "user")]
     said = [line.text for line in (WEATHER, HISTORY, GOODBYE)]
     assert len(heard) == len(said)
@@ -147,7 +150,7 @@ def test_every_sentence_of_the_user_is_there(call: HeldCall) -> None:
 
 
 def test_every_sentence_that_the_bot_finished_is_there(call: HeldCall) -> None:
-    """What the bot said to its end is in the transcript word for word."""
+    """An answer that was not interrupted is in the transcript word for word."""
     finished = [turn.content for turn in _turns_of(call, "assistant") if not turn.interrupted]
     assert finished == [llm.GREETING, WEATHER_ANSWER, llm.GOODBYE]
 
@@ -206,7 +209,7 @@ def test_right_channel_sounds_like_what_the_bot_said(call: HeldCall, recording: 
 def test_interrupted_answer_holds_only_what_was_played(
     call: HeldCall, recording: Recording
 ) -> None:
-    """Of the answer that the caller cut short, no word is kept that the caller could not hear."""
+    """The answer that the caller interrupted keeps only words that the caller could hear."""
     (cut,) = [turn for turn in call.report.turns if turn.interrupted]
     generated = _words(llm.HISTORY)
     kept = _words(cut.content)
@@ -251,5 +254,5 @@ def test_tool_call_and_its_result_are_there(call: HeldCall) -> None:
 def test_model_answers_what_was_said_last(
     messages: list[dict[str, str]], expected: llm.Say | llm.Call
 ) -> None:
-    """The demo's language model chooses by the conversation, so an odd turn does not derail it."""
+    """The language model of the demo answers the last turn, even an unexpected one."""
     assert llm.answer(messages) == expected

@@ -1,4 +1,4 @@
-"""The examples do what they show, without a network."""
+"""The examples work, without a network."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ async def _converse(transport: ScriptedTransport, task: PipelineTask, local: Loc
     assert (np.abs(np.frombuffer(chunks, np.int16)).reshape(-1, 2).max(axis=0) > LOUD).all()
 
 
+@pytest.mark.live
 async def test_basic_observer_delivers_a_call(local: LocalRoark) -> None:
     """The wiring of basic_observer.py delivers turns, recording and the reason for the end."""
     transport = ScriptedTransport()
@@ -65,7 +66,7 @@ async def test_basic_observer_delivers_a_call(local: LocalRoark) -> None:
 
 @pytest.fixture
 def bot(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import bot.py, with keys that open nothing."""
+    """Import bot.py, with invented keys."""
     for service in ("DEEPGRAM", "OPENAI", "CARTESIA", "ROARK"):
         monkeypatch.setenv(f"{service}_API_KEY", f"{service}-key")
     with warnings.catch_warnings():
@@ -113,12 +114,13 @@ class OfflineService(IdentityFilter):
         super().__init__()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.live
 @needs_pipecat_1
 @pytest.mark.filterwarnings("ignore:path is deprecated:DeprecationWarning")  # Pipecat's models
 async def test_bot_delivers_a_call(
     bot: ModuleType, local: LocalRoark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bot's pipeline, its three providers apart, delivers a call that the caller ends."""
+    """The bot's pipeline, without its three providers, delivers a call that the caller ends."""
     for service in ("DeepgramSTTService", "OpenAILLMService", "CartesiaTTSService"):
         monkeypatch.setattr(bot, service, OfflineService)
     runner_args, _ = _session("webrtc")
@@ -127,6 +129,7 @@ async def test_bot_delivers_a_call(
     await _converse(transport, worker, local)
 
 
+@pytest.mark.process
 @needs_pipecat_1
 def test_bot_explains_itself() -> None:
     """The bot's command line starts, and offers both transports."""
@@ -136,7 +139,7 @@ def test_bot_explains_itself() -> None:
 
 
 def test_keys_that_the_examples_need_are_in_the_sample() -> None:
-    """Every variable that bot.py reads, and Roark's, stands in .env.example with a comment."""
+    """.env.example has every variable that bot.py reads, and Roark's, each with a comment."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     keys = {line.partition("=")[0] for line in lines if re.match(r"\w+=", line)}
     read = set(re.findall(r'os\.environ\["(\w+)"\]', BOT.read_text()))

@@ -50,7 +50,7 @@ def _id(script: str) -> str:
 
 
 def _names() -> dict[str, Any]:
-    """Return what a block may use: a bot as it is before it starts, complete but for a network."""
+    """Return the names that a block may use: those of a bot before its start, without a network."""
     transport = ScriptedTransport()
     services = {
         name: IdentityFilter()
@@ -105,13 +105,14 @@ async def _hold(names: dict[str, Any]) -> None:
 
 @pytest.fixture
 def errors() -> Iterator[list[str]]:
-    """Collect errors that are only logged: Pipecat swallows those of event handlers."""
+    """Collect the errors that are logged: Pipecat only logs those of event handlers."""
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(str(message)), level="ERROR")
     yield lines
     logger.remove(sink)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("script", _scripts(README.read_text()), ids=_id)
 async def test_block_runs(
     script: str,
@@ -120,7 +121,7 @@ async def test_block_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A block raises nothing, and its call is at Roark with both turns and the recording."""
+    """A block raises no error, and its call arrives with both turns and the recording."""
     monkeypatch.chdir(tmp_path)
     given = _names()
     names = dict(given)
@@ -138,9 +139,10 @@ async def test_block_runs(
     assert not errors
 
 
+@pytest.mark.live
 @pytest.mark.filterwarnings("ignore:Field 'observers' is deprecated:DeprecationWarning")
 async def test_the_quick_start_works_in_the_old_wiring(local: LocalRoark) -> None:
-    """Handed over as a parameter of the pipeline, where Pipecat may ignore it, nothing is lost."""
+    """An observer that is passed in `PipelineParams`, which Pipecat may ignore, loses nothing."""
     quick_start = _scripts(README.read_text())[0]
     old_wiring = quick_start.replace(
         "observers=[roark]", "params=PipelineParams(observers=[roark])"
@@ -156,7 +158,7 @@ async def test_the_quick_start_works_in_the_old_wiring(local: LocalRoark) -> Non
 
 
 def test_readme_has_blocks_and_all_are_run() -> None:
-    """The README has Python blocks, and none is fenced so that it is overlooked."""
+    """The README has Python blocks, and each of them is run."""
     text = README.read_text()
     assert 0 < len(BLOCK.findall(text)) == len(re.findall(r"(```|~~~) *py", text))
 
@@ -181,7 +183,7 @@ raise RuntimeError
 
 
 async def test_blocks_are_run_as_they_are_marked() -> None:
-    """Marked blocks share names, others don't, and an error has the README's line."""
+    """Marked blocks share their names, others don't, and an error has its line in the README."""
     together, apart = _scripts(BLOCKS)
     names: dict[str, Any] = {}
     await _execute(together, names)

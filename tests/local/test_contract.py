@@ -1,4 +1,4 @@
-"""What the local Roark accepts, asked without a server."""
+"""What the local Roark accepts and refuses, checked without a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_roark.local import contract
@@ -110,7 +110,7 @@ UNPLACED_ENDED = edited(
 
 
 def refusal_of(body: object, check: Check = contract.EVENT) -> contract.Refusal | None:
-    """Judge a body that comes with the right headers."""
+    """Check a body that comes with the right headers."""
     return contract.read_message(HEADERS, json.dumps(body).encode(), check, None)[1]
 
 
@@ -271,7 +271,7 @@ def test_refuses_a_malformed_call_ended(path: str, value: object, problem: str) 
 
 
 def test_refuses_offsets_without_a_recording() -> None:
-    """A place in a recording that does not exist is a made-up one."""
+    """A call without a recording has no places in it."""
     body = edited(ENDED, ("recordingSampleRate", GONE), ("recordingNumChannels", GONE))
     refusal = refusal_of(body)
     assert refusal is not None
@@ -281,7 +281,7 @@ def test_refuses_offsets_without_a_recording() -> None:
 
 
 def test_the_places_of_one_track_never_go_back() -> None:
-    """Audio that came late may move a track against the other, not against itself."""
+    """Late audio may move one track against the other, but turns of one track stay in order."""
     turns = [ENDED["transcript"][0], ENDED["transcript"][1], copy.deepcopy(ENDED["transcript"][1])]
     turns[1] = edited(turns[1], ("role", "assistant"), ("userId", GONE), ("language", GONE))
     turns[2].update(audioOffsetMs=450)
@@ -297,7 +297,7 @@ def test_the_places_of_one_track_never_go_back() -> None:
 
 
 def tool_records(*entries: str) -> list[dict[str, Any]]:
-    """Write tool records from shorthands: `a0` calls a at second 0, `A1` returns at second 1."""
+    """Return tool records for shorthands: `a0` calls a at second 0, `A1` returns at second 1."""
     kinds = {True: ENDED["toolCalls"][0], False: ENDED["toolCalls"][1]}
     return [
         kinds[entry[0].islower()]
@@ -308,13 +308,13 @@ def tool_records(*entries: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("records", [["a1", "b2", "B3", "A4", "A5"], ["a1", "A4", "b2", "B3"]])
 def test_results_stand_with_their_calls_or_in_time(records: list[str]) -> None:
-    """Tool calls that overlap may be listed pair by pair or as they came."""
+    """Tool calls that overlap may be listed pair by pair, or in order of time."""
     assert refusal_of(edited(ENDED, ("toolCalls", tool_records(*records)))) is None
 
 
 @pytest.mark.parametrize("records", [["a2", "b1"], ["a2", "A3", "b1"], ["a2", "b2", "A1"]])
 def test_tool_calls_stand_in_order(records: list[str]) -> None:
-    """No call stands after a later one, no result is earlier than its call."""
+    """No call is listed after a later one, and no result is earlier than its call."""
     late = f"toolCalls[{len(records) - 1}].timestamp: out of order, before an earlier one's"
     assert refusal_of(edited(ENDED, ("toolCalls", tool_records(*records)))) == (422, (late,))
 
@@ -340,7 +340,7 @@ def test_refuses_a_malformed_upload_request(path: str, value: object, problem: s
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_refuses_what_is_no_json_object(raw: bytes) -> None:
-    """A body that can't be read at all is refused as such."""
+    """A body that is no JSON object is refused with status 400."""
     body, refusal = contract.read_message(HEADERS, raw, contract.EVENT, None)
     assert body == {}
     assert refusal == (400, ("the body is not a JSON object",))
@@ -373,7 +373,7 @@ def test_refuses_what_is_no_json_object(raw: bytes) -> None:
     ],
 )
 def test_refuses_wrong_headers(headers: dict[str, Any], status: int, problems: list[str]) -> None:
-    """Every request to Roark carries the key twice, and JSON."""
+    """Every request to Roark has the key in two headers, and JSON as its type."""
     sent = edited(HEADERS, *headers.items())
     raw = json.dumps(STARTED).encode()
     refusal = contract.read_message(sent, raw, contract.EVENT, KEY)[1]
@@ -382,7 +382,7 @@ def test_refuses_wrong_headers(headers: dict[str, Any], status: int, problems: l
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
 def test_accepts_json_by_any_of_its_names(content_type: str) -> None:
-    """Parameters and case of the media type mean nothing."""
+    """Parameters and case of the media type make no difference."""
     headers = {**HEADERS, "content-type": content_type}
     raw = json.dumps(STARTED).encode()
     assert contract.read_message(headers, raw, contract.EVENT, KEY) == (STARTED, None)
@@ -413,12 +413,12 @@ def test_accepts_json_by_any_of_its_names(content_type: str) -> None:
     ],
 )
 def test_judges_a_chunk(headers: dict[str, str], data: bytes, refusal: object) -> None:
-    """A presigned PUT carries whole samples under the type asked for, and no key."""
+    """A presigned PUT has whole samples, the type that was asked for, and no key."""
     assert contract.refuse_chunk(headers, data) == refusal
 
 
 def test_a_record_is_an_object() -> None:
-    """A check names what it was given, wherever that stood."""
+    """A check names the path of the value that it refuses."""
     assert list(contract.UPLOAD_REQUEST([], "upload")) == ["upload: not an object"]
 
 
@@ -429,11 +429,10 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     JSON, st.sampled_from([*ENDED, "transcript.0.role", "transcript.1.timestamp", "toolCalls.0"])
 )
 def test_any_json_gets_an_answer(value: object, path: str) -> None:
-    """No value, wherever it stands, is too strange to be judged."""
+    """The check of any JSON value, in any place, ends with an answer."""
     refusal = refusal_of(edited(ENDED, (path, value)))
     assert refusal is None or refusal.status == 422

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import textwrap
 import wave
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from loguru import logger
 
-from pipecat_roark.local import LocalRoark, server
+from pipecat_roark.local import LocalRoark, contract, server
+from pipecat_roark.local.schema import text
 from pipecat_roark.local.store import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from pipecat_roark.local import StoredCall
@@ -32,20 +35,20 @@ PCM = b"\1\0\2\0" * 800  # 100 ms at 8 kHz in stereo
 
 
 def started(call_id: str = CALL, **fields: object) -> dict[str, Any]:
-    """Write a call-started."""
+    """Return a call-started."""
     event = {"event": "call-started", "pipecatCallId": call_id, "eventTimestamp": NOON}
     return {**event, "agentId": "front-desk", **fields}
 
 
 def ended(call_id: str = CALL, **fields: object) -> dict[str, Any]:
-    """Write a call-ended without a recording."""
+    """Return a call-ended without a recording."""
     event = {"event": "call-ended", "pipecatCallId": call_id, "eventTimestamp": NOON}
     times = {"callStartedAt": NOON, "callEndedAt": NOON, "callEndedReason": "agent-ended"}
     return {**event, **times, **fields}
 
 
-def recorded(call_id: str = CALL, **fields: object) -> dict[str, Any]:
-    """Write a call-ended with a recording and a turn in it."""
+def ended_with_recording(call_id: str = CALL, **fields: object) -> dict[str, Any]:
+    """Return a call-ended with a recording and a turn in it."""
     turn = {"role": "user", "content": "Private words", "timestamp": NOON, "endTimestamp": NOON}
     return (
         ended(
@@ -60,7 +63,7 @@ def recorded(call_id: str = CALL, **fields: object) -> dict[str, Any]:
 
 
 class Sender:
-    """A client that sends what it is told to."""
+    """A client that sends single requests."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         """Send through `http`, whose base URL is the server's."""
@@ -82,34 +85,25 @@ class Sender:
         return await self.http.put(url, content=data, headers=sent)
 
     async def chunk(self, index: int, data: bytes = PCM, call_id: str = CALL) -> httpx.Response:
-        """Ask for an upload URL and upload to it."""
+        """Ask for an upload URL, and upload a chunk to it."""
         return await self.put(await self.upload_url(index, call_id), data)
 
 
 @pytest.fixture
 async def roark(tmp_path: Path) -> AsyncIterator[LocalRoark]:
-    """Serve a local Roark."""
+    """Run a local Roark."""
     async with LocalRoark(tmp_path / "calls") as roark:
         yield roark
 
 
 @pytest.fixture
 async def sender(roark: LocalRoark) -> AsyncIterator[Sender]:
-    """Talk to the local Roark."""
+    """Return a client of the local Roark."""
     async with httpx.AsyncClient(base_url=roark.url) as http:
         yield Sender(http)
 
 
-@pytest.fixture
-def log() -> Iterator[list[str]]:
-    """Collect the lines that are logged."""
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{level} {message}")
-    yield lines
-    logger.remove(sink)
-
-
-def stored(call: StoredCall) -> Any:
+def call_json(call: StoredCall) -> Any:
     """Read a call's call.json."""
     return json.loads((call.folder / "call.json").read_text())
 
@@ -120,13 +114,13 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: Path) -> None:
-    """Start, chunks out of order and end become plain files and a verdict."""
+    """A start, chunks out of order and an end become plain files and a verdict."""
     assert (await sender.event(started())).status_code == 200
     call = roark.calls[CALL]
     assert (call.started, call.ended, call.complete) == (started(), None, False)
     for index in (1, 0, 2):
         assert (await sender.chunk(index, PCM[index * 4 :])).status_code == 200
-    assert (await sender.event(recorded())).status_code == 200
+    assert (await sender.event(ended_with_recording())).status_code == 200
 
     assert await roark.wait_for_end(CALL) is call
     assert call.complete
@@ -143,10 +137,10 @@ async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: 
         "recording 0.30 s, 8000 Hz, 2 channels",
         "1 turn in order, every edge inside the recording",
     )
-    assert stored(call) == {
+    assert call_json(call) == {
         "pipecatCallId": CALL,
         "started": started(),
-        "ended": recorded(),
+        "ended": ended_with_recording(),
         "problems": [],
         "verified": list(call.verified),
     }
@@ -155,7 +149,7 @@ async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: 
 
 
 async def test_gives_out_a_ticket_as_roark_does(sender: Sender) -> None:
-    """The answer is wrapped, and leads to the host that was asked."""
+    """The answer is wrapped in `data`, and its URL has the host of the request."""
     body = {"pipecatCallId": CALL, "chunkIndex": 7, "contentType": "audio/pcm"}
     headers = {**KEYS, "host": "roark.test:8765"}
     ticket = (await sender.http.post(UPLOADS, json=body, headers=headers)).json()["data"]
@@ -172,17 +166,15 @@ async def test_gives_out_a_ticket_as_roark_does(sender: Sender) -> None:
 async def test_refuses_and_reports_a_malformed_event(
     roark: LocalRoark, sender: Sender, log: list[str]
 ) -> None:
-    """A violation is answered, kept with the call, written to its file and logged."""
+    """A violation is answered, added to the call, written to its file and logged."""
     answer = await sender.event(started(mood="good"))
     assert answer.status_code == 422
     assert answer.json() == {"error": "call-started: 'mood': unknown field"}
     call = roark.calls[CALL]
     assert call.problems == ("call-started: 'mood': unknown field",)
     assert call.started is None
-    assert stored(call)["problems"] == ["call-started: 'mood': unknown field"]
-    assert log == [
-        "WARNING Local Roark, call 'SmallWebRTC#0': call-started: 'mood': unknown field\n"
-    ]
+    assert call_json(call)["problems"] == ["call-started: 'mood': unknown field"]
+    assert log == ["WARNING Local Roark, call 'SmallWebRTC#0': call-started: 'mood': unknown field"]
     assert (await sender.event(started())).status_code == 200
     assert (await sender.event(ended())).status_code == 200
     assert not (await roark.wait_for_end(CALL)).complete
@@ -210,12 +202,12 @@ async def test_reports_what_belongs_to_no_call(
         "GET /v1/calls: Not Found",
         "GET /v1/integrations/pipecat: Method Not Allowed",
     )
-    assert log == [f"WARNING Local Roark: {problem}\n" for problem in roark.problems]
+    assert log == [f"WARNING Local Roark: {problem}" for problem in roark.problems]
     assert roark.calls == {}
 
 
-async def test_takes_one_key_only_if_told_so(tmp_path: Path) -> None:
-    """With a key of its own the server refuses every other."""
+async def test_accepts_only_its_own_key(tmp_path: Path) -> None:
+    """A server that was given a key refuses any other."""
     async with (
         LocalRoark(tmp_path, api_key="rk-mine") as roark,
         httpx.AsyncClient(base_url=roark.url) as http,
@@ -240,7 +232,7 @@ async def test_takes_one_key_only_if_told_so(tmp_path: Path) -> None:
 async def test_refuses_a_malformed_chunk(
     roark: LocalRoark, sender: Sender, data: bytes, headers: dict[str, str], refusal: str
 ) -> None:
-    """What an object store or Roark could not use is refused and not stored."""
+    """A chunk that an object store or Roark could not use is refused and not stored."""
     answer = await sender.put(await sender.upload_url(0), data, **headers)
     problem = answer.json()["error"]
     assert f"{answer.status_code} {problem}" == refusal
@@ -249,7 +241,7 @@ async def test_refuses_a_malformed_chunk(
 
 
 async def test_refuses_a_malformed_upload_request(roark: LocalRoark, sender: Sender) -> None:
-    """No URL is given out for a chunk that can't be."""
+    """The server gives out no URL for an impossible chunk."""
     body = {"pipecatCallId": CALL, "chunkIndex": -1, "contentType": "audio/pcm"}
     answer = await sender.http.post(UPLOADS, json=body, headers=KEYS)
     assert answer.status_code == 422
@@ -259,7 +251,7 @@ async def test_refuses_a_malformed_upload_request(roark: LocalRoark, sender: Sen
 
 
 async def test_an_upload_url_is_good_for_one_try(roark: LocalRoark, sender: Sender) -> None:
-    """Whatever became of the first try, the second asks for a fresh URL."""
+    """After a first try, failed or not, the URL is refused; a fresh one works."""
     url = await sender.upload_url(0)
     assert (await sender.put(url, PCM[1:])).status_code == 422
     again = await sender.put(url)
@@ -274,19 +266,19 @@ async def test_an_upload_url_is_good_for_one_try(roark: LocalRoark, sender: Send
 async def test_an_upload_url_expires(
     roark: LocalRoark, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After its life an upload URL answers 403, as a presigned one does."""
+    """An upload URL that has expired answers 403, as a presigned one does."""
     monkeypatch.setattr(server, "UPLOAD_URL_LIFE_S", 0)
     assert (await sender.chunk(0)).status_code == 403
     assert roark.calls[CALL].problems == ("chunk 0: its upload URL had expired",)
 
 
 async def test_an_identical_resend_changes_nothing(roark: LocalRoark, sender: Sender) -> None:
-    """A response that was lost costs nothing but a repetition."""
+    """A request that is sent again because its answer was lost is no problem."""
     for body in (started(), started()):
         await sender.event(body)
     for _ in range(2):
         assert (await sender.chunk(0)).status_code == 200
-    for body in (recorded(), recorded()):
+    for body in (ended_with_recording(), ended_with_recording()):
         assert (await sender.event(body)).status_code == 200
     assert (await roark.wait_for_end(CALL)).complete
 
@@ -294,18 +286,18 @@ async def test_an_identical_resend_changes_nothing(roark: LocalRoark, sender: Se
 async def test_a_different_resend_is_reported_and_the_first_kept(
     roark: LocalRoark, sender: Sender
 ) -> None:
-    """The same identity with other bytes is accepted and named."""
+    """The same event or chunk with other bytes is accepted, reported and not stored."""
     answers = [
         await sender.event(started()),
         await sender.event(started(agentName="Other")),
         await sender.chunk(0),
         await sender.chunk(0, PCM[::-1]),
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
         await sender.event(ended()),
     ]
     assert {answer.status_code for answer in answers} == {200}
     call = await roark.wait_for_end(CALL)
-    assert (call.started, call.ended) == (started(), recorded())
+    assert (call.started, call.ended) == (started(), ended_with_recording())
     assert call.chunks[0].read_bytes() == PCM
     assert call.problems == (
         "call-started: came again with different bytes",
@@ -315,11 +307,11 @@ async def test_a_different_resend_is_reported_and_the_first_kept(
 
 
 async def test_a_wrong_order_is_accepted_and_reported(roark: LocalRoark, sender: Sender) -> None:
-    """Like the real one, a call that can't be whole is joined from what there is."""
+    """A call with gaps is joined from the chunks that came, as Roark does it."""
     url = await sender.upload_url(2)
     await sender.chunk(0)
     answers = [
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
         await sender.event(started()),
         await sender.put(url, PCM[:400]),
     ]
@@ -331,7 +323,7 @@ async def test_a_wrong_order_is_accepted_and_reported(roark: LocalRoark, sender:
         "call-started: came after call-ended",
         "chunk 2: came after call-ended",
     )
-    assert stored(call)["problems"] == list(call.problems)
+    assert call_json(call)["problems"] == list(call.problems)
     assert call.chunks[2].read_bytes() == PCM[:400]
     assert call.recording is not None
     with wave.open(str(call.recording)) as wav:
@@ -342,20 +334,19 @@ async def test_a_wrong_order_is_accepted_and_reported(roark: LocalRoark, sender:
 async def test_any_call_id_stays_in_its_folder(
     roark: LocalRoark, sender: Sender, tmp_path: Path, call_id: str
 ) -> None:
-    """An id is never a path."""
+    """No id leads out of the folder of the calls."""
     raw = json.dumps(started(call_id)).encode()
     headers = {**KEYS, "content-type": "application/json"}
     answer = await sender.http.post(EVENTS, content=raw, headers=headers)
     assert answer.status_code == 200
     assert roark.calls[call_id].folder.parent == tmp_path / "calls"
-    assert stored(roark.calls[call_id])["pipecatCallId"] == call_id
+    assert call_json(roark.calls[call_id])["pipecatCallId"] == call_id
     assert names(tmp_path) == ["calls"]
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
 def test_each_id_has_a_file_name_of_its_own(one: str, other: str) -> None:
-    """Names are portable, never special, and as distinct as the ids."""
+    """File names are portable, never special, and different for different ids."""
     name = folder_name(one)
     assert name.isascii()
     assert "/" not in name
@@ -364,8 +355,8 @@ def test_each_id_has_a_file_name_of_its_own(one: str, other: str) -> None:
     assert (name == folder_name(other)) == (one == other)
 
 
-async def test_waiting_names_what_was_wrong(roark: LocalRoark, sender: Sender) -> None:
-    """A wait in vain says what came instead."""
+async def test_a_wait_that_fails_lists_the_problems(roark: LocalRoark, sender: Sender) -> None:
+    """A wait that fails lists the problems so far."""
     with pytest.raises(TimeoutError, match=r"'SmallWebRTC#0' .* 0\.01 s; problems: none"):
         await roark.wait_for_end(CALL, timeout=0.01)
     await sender.event(ended(callEndedReason=""))
@@ -375,7 +366,7 @@ async def test_waiting_names_what_was_wrong(roark: LocalRoark, sender: Sender) -
 
 
 async def test_waiting_may_begin_before_the_call(roark: LocalRoark, sender: Sender) -> None:
-    """A wait sees the end of a call that had not started yet."""
+    """A wait may begin before the call has started."""
     waiting = asyncio.ensure_future(roark.wait_for_end(CALL))
     await sender.event(started())
     assert not waiting.done()
@@ -390,7 +381,7 @@ async def test_calls_at_the_same_time_stay_apart(roark: LocalRoark, sender: Send
         await sender.event(started(call_id))
         chunks = (sender.chunk(i, PCM, call_id) for i in range(3))
         answers = await asyncio.gather(*chunks)
-        ends = (sender.event(recorded(call_id)) for _ in range(2))
+        ends = (sender.event(ended_with_recording(call_id)) for _ in range(2))
         answers += await asyncio.gather(*ends)
         assert {answer.status_code for answer in answers} == {200}
         return await roark.wait_for_end(call_id)
@@ -400,12 +391,12 @@ async def test_calls_at_the_same_time_stay_apart(roark: LocalRoark, sender: Send
     assert len(roark.calls) == 20
 
 
-async def test_tells_of_each_event_once(tmp_path: Path) -> None:
-    """A listener hears of an event when the call was stored with it."""
-    heard: list[tuple[str, bool]] = []
+async def test_calls_the_listener_once_for_each_event(tmp_path: Path) -> None:
+    """The listener is called when the call has been stored with the event."""
+    called: list[tuple[str, bool]] = []
 
     def listen(event: str, call: StoredCall) -> None:
-        heard.append((event, stored(call)["ended"] is not None))
+        called.append((event, call_json(call)["ended"] is not None))
 
     async with (
         LocalRoark(tmp_path, on_event=listen) as roark,
@@ -413,20 +404,65 @@ async def test_tells_of_each_event_once(tmp_path: Path) -> None:
     ):
         for body in (started(), started(), ended(), ended()):
             await Sender(http).event(body)
-    assert heard == [("call-started", False), ("call-ended", True)]
+    assert called == [("call-started", False), ("call-ended", True)]
+
+
+async def test_a_new_event_is_one_line_in_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the contract's table names is checked, stored and passed on as the others."""
+    monkeypatch.setitem(contract.EVENTS, "call-noted", contract.lifecycle_event({"note": text}))
+    noted = {**started(), "event": "call-noted", "note": "Private note"}
+    del noted["agentId"]
+    kinds: list[str] = []
+    async with (
+        LocalRoark(tmp_path, on_event=lambda kind, _: kinds.append(kind)) as roark,
+        httpx.AsyncClient(base_url=roark.url) as http,
+    ):
+        sender = Sender(http)
+        for body in (started(), noted, noted, ended()):
+            assert (await sender.event(body)).status_code == 200
+        call = await roark.wait_for_end(CALL)
+        assert call.complete
+        assert (call.started, call.ended) == (started(), ended())
+        assert call.events["call-noted"] == call_json(call)["call-noted"] == noted
+        assert kinds == ["call-started", "call-noted", "call-ended"]
+        refused = await sender.event({**noted, "note": 5})
+        assert refused.json() == {"error": "call-noted: note: not a string"}
+
+
+async def test_the_example_of_the_docstring_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test that the documentation shows passes for a bot that says what it expects."""
+    example = (LocalRoark.__doc__ or "").partition("observer:\n")[2]
+
+    async def hold_a_call() -> SimpleNamespace:
+        """Deliver a call to the address in the environment."""
+        turn = {"role": "assistant", "content": "Welcome.", "timestamp": NOON, "endTimestamp": NOON}
+        async with httpx.AsyncClient(base_url=os.environ["ROARK_BASE_URL"]) as http:
+            await Sender(http).event(started())
+            await Sender(http).event(ended(agentSpokeFirst=True, transcript=[turn]))
+        return SimpleNamespace(pipecat_call_id=CALL)
+
+    names: dict[str, Any] = {"LocalRoark": LocalRoark, "hold_a_call": hold_a_call}
+    exec(textwrap.dedent(example), names)  # noqa: S102  # our own docstring
+    await names["test_bot_greets"](tmp_path, monkeypatch)
 
 
 async def test_what_was_said_stays_private(
     roark: LocalRoark, sender: Sender, log: list[str]
 ) -> None:
-    """Neither log nor error nor `repr` quotes words, arguments or a key."""
+    """No log line, error or `repr` contains words, arguments or a key."""
     tool = {"kind": "tool_call", "toolCallId": "t", "name": "n", "timestamp": "Private"}
     answers = [
         await sender.event(started(agentPrompt="Private prompt")),
-        await sender.event(recorded(toolCalls=[{**tool, "arguments": "Private arguments"}])),
-        await sender.event(recorded(callEndedReason=["Private"])),
+        await sender.event(
+            ended_with_recording(toolCalls=[{**tool, "arguments": "Private arguments"}])
+        ),
+        await sender.event(ended_with_recording(callEndedReason=["Private"])),
         await sender.event(started(), authorization=KEY),
-        await sender.event(recorded()),
+        await sender.event(ended_with_recording()),
     ]
     assert [answer.status_code for answer in answers] == [200, 422, 422, 401, 200]
     call = await roark.wait_for_end(CALL)

@@ -1,4 +1,4 @@
-"""The local Roark under faults: scripted ones, outages, and senders that go away."""
+"""The local Roark under faults: scripted ones, outages, and clients that close connections."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ AUDIO = {"content-type": "audio/pcm"}
 
 @pytest.fixture
 async def roark(tmp_path: Path) -> AsyncIterator[LocalRoark]:
-    """Serve a local Roark."""
+    """Run a local Roark."""
     async with LocalRoark(tmp_path / "calls") as roark:
         yield roark
 
 
 async def send(url: str, body: dict[str, Any]) -> int:
-    """Send a lifecycle event; returns the answer's status."""
+    """Send a lifecycle event, and return the status of the answer."""
     async with httpx.AsyncClient(base_url=url, headers=KEYS) as http:
         return (await http.post(EVENTS, json=body)).status_code
 
@@ -60,7 +60,7 @@ async def put(url: str, data: bytes = bytes(400)) -> httpx.Response:
 
 
 async def test_faults_can_be_scripted_in_front(tmp_path: Path) -> None:
-    """A middleware's answer never reaches the call, nor uses up an upload URL."""
+    """A request that a middleware answers changes no call and uses up no upload URL."""
     faults = [503, None, None, 500]
 
     @web.middleware
@@ -94,14 +94,15 @@ async def test_an_outage_keeps_port_and_calls(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use_is_an_error(roark: LocalRoark, tmp_path: Path) -> None:
-    """A second server on the same port says so."""
+    """A second server on the same port raises an error."""
     port = int(roark.url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
         await LocalRoark(tmp_path, port=port).start()
 
 
+@pytest.mark.live
 async def test_a_hanging_request_does_not_hold_the_stop(tmp_path: Path) -> None:
-    """A fault that never answers is cut off when the server stops."""
+    """A request that is never answered is closed when the server stops."""
 
     @web.middleware
     async def hang(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -118,7 +119,7 @@ async def test_a_hanging_request_does_not_hold_the_stop(tmp_path: Path) -> None:
 
 
 async def test_a_body_too_large_is_refused(roark: LocalRoark) -> None:
-    """Nobody fills the memory."""
+    """A body that would fill the memory is refused."""
     answer = await put(await upload_url(roark.url), bytes(64 * 1024 * 1024 + 2))
     assert answer.status_code == 413
     assert answer.json() == {"error": roark.problems[0]}
@@ -128,7 +129,7 @@ async def test_a_body_too_large_is_refused(roark: LocalRoark) -> None:
 async def test_a_sender_that_hangs_up_is_no_error(
     roark: LocalRoark, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A connection lost within a body leaves neither a chunk nor a traceback."""
+    """A connection that closes within a body leaves no chunk and no traceback."""
     url = httpx.URL(await upload_url(roark.url))
     _, writer = await asyncio.open_connection(url.host, url.port)
     head = f"PUT {url.path} HTTP/1.1\r\nhost: {url.host}\r\ncontent-type: audio/pcm\r\n"

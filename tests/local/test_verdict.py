@@ -1,4 +1,4 @@
-"""What the local Roark finds right and wrong about a call's order and its end."""
+"""The order of a call's requests, and the verdict when it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipecat_roark.local.sequence import Arrivals
+from pipecat_roark.local.sequence import RequestSequence
 from pipecat_roark.local.verdict import judge
 
 # A second of the recording is 32,000 bytes.
@@ -23,99 +23,108 @@ ENDED = {
 }
 
 
-def arrived(*sizes: int | None, started: bool = True) -> Arrivals:
-    """Have a call's requests arrive; a chunk without size was asked for and never came."""
-    arrivals = Arrivals()
+def sequence_of(*sizes: int | None, started: bool = True) -> RequestSequence:
+    """Return the sequence of a call with chunks of these sizes; None stands for a missing one."""
+    sequence = RequestSequence()
     if started:
-        arrivals.event("call-started", b"{}")
+        sequence.add_event("call-started", b"{}")
     for index, size in enumerate(sizes):
-        arrivals.url_asked(index)
+        sequence.add_url_request(index)
         if size is not None:
-            arrivals.chunk(index, bytes(size))
-    return arrivals
+            sequence.add_chunk(index, bytes(size))
+    return sequence
 
 
-def sentences(ended: dict[str, Any], arrivals: Arrivals, *, right: bool) -> list[str]:
-    """Judge an ended call; returns what was found right, or wrong."""
-    return [said for is_right, said in judge(ended, arrivals) if is_right is right]
+def sentences(ended: dict[str, Any], sequence: RequestSequence, *, right: bool) -> list[str]:
+    """Judge an ended call, and return the sentences about what is right, or wrong."""
+    return [sentence for is_right, sentence in judge(ended, sequence) if is_right is right]
 
 
 def test_a_repetition_is_the_same_or_a_problem() -> None:
-    """An identical re-send is idempotent; another body under the same identity is reported."""
-    arrivals = Arrivals()
-    assert arrivals.event("call-started", b"1") == (True, ())
-    assert arrivals.event("call-started", b"1") == (False, ())
-    assert arrivals.event("call-started", b"2") == (
+    """Sending the same bytes again is no problem; sending others is one."""
+    sequence = RequestSequence()
+    assert sequence.add_event("call-started", b"1") == (True, ())
+    assert sequence.add_event("call-started", b"1") == (False, ())
+    assert sequence.add_event("call-started", b"2") == (
         False,
         ("call-started: came again with different bytes",),
     )
-    assert arrivals.chunk(3, b"12") == (True, ())
-    assert arrivals.chunk(3, b"12") == (False, ())
-    assert arrivals.chunk(3, b"34") == (False, ("chunk 3: came again with different bytes",))
+    assert sequence.add_chunk(3, b"12") == (True, ())
+    assert sequence.add_chunk(3, b"12") == (False, ())
+    assert sequence.add_chunk(3, b"34") == (False, ("chunk 3: came again with different bytes",))
 
 
 def test_nothing_new_comes_after_the_end() -> None:
-    """call-ended is the last thing that is said about a call."""
-    arrivals = Arrivals()
-    arrivals.chunk(0, b"12")
-    arrivals.event("call-ended", b"{}")
-    assert arrivals.event("call-ended", b"{}") == (False, ())
-    assert arrivals.chunk(0, b"12") == (False, ())
-    assert arrivals.chunk(1, b"12") == (True, ("chunk 1: came after call-ended",))
-    assert arrivals.url_asked(2) == ("chunk 2: its upload URL was asked for after call-ended",)
-    assert arrivals.event("call-started", b"{}") == (True, ("call-started: came after call-ended",))
+    """After call-ended, everything but a repetition is a problem."""
+    sequence = RequestSequence()
+    sequence.add_chunk(0, b"12")
+    sequence.add_event("call-ended", b"{}")
+    assert sequence.add_event("call-ended", b"{}") == (False, ())
+    assert sequence.add_chunk(0, b"12") == (False, ())
+    assert sequence.add_chunk(1, b"12") == (True, ("chunk 1: came after call-ended",))
+    assert sequence.add_url_request(2) == (
+        "chunk 2: its upload URL was asked for after call-ended",
+    )
+    assert sequence.add_event("call-started", b"{}") == (
+        True,
+        ("call-started: came after call-ended",),
+    )
 
 
-def test_says_what_was_verified() -> None:
-    """What was checked and found right is said in figures."""
-    assert sentences(ENDED, arrived(16_000, 16_000, 16_000), right=True) == [
+def test_lists_what_was_verified() -> None:
+    """What is right is listed with its figures."""
+    assert sentences(ENDED, sequence_of(16_000, 16_000, 16_000), right=True) == [
         "call-started came first",
         "3 chunks, none missing",
         "recording 1.50 s, 8000 Hz, 2 channels",
         "2 turns in order, every edge inside the recording",
         "1 tool call and 1 result in order, no result without its call",
     ]
-    assert sentences(BARE_ENDED, arrived(), right=True) == ["call-started came first"]
+    assert sentences(BARE_ENDED, sequence_of(), right=True) == ["call-started came first"]
 
 
 @pytest.mark.parametrize(
-    ("ended", "arrivals", "problems"),
+    ("ended", "sequence", "problems"),
     [
-        (ENDED, arrived(16_000, 16_000, 16_000), []),
-        (ENDED, arrived(28_800), []),
+        (ENDED, sequence_of(16_000, 16_000, 16_000), []),
+        (ENDED, sequence_of(28_800), []),
         (
             ENDED,
-            arrived(28_768),
+            sequence_of(28_768),
             [
                 "call-ended: transcript[1].endAudioOffsetMs: 101 ms beyond the recording's end",
                 "call-ended: toolCalls[0].audioOffsetMs: 101 ms beyond the recording's end",
             ],
         ),
-        (BARE_ENDED, arrived(started=False), ["call-ended: no call-started came before it"]),
-        (ENDED, arrived(32_000, None, 16_000), ["1 of 3 chunks missing: 1"]),
-        (ENDED, arrived(32_000, None), ["1 of 2 chunks missing: 1"]),
+        (BARE_ENDED, sequence_of(started=False), ["call-ended: no call-started came before it"]),
+        (ENDED, sequence_of(32_000, None, 16_000), ["1 of 3 chunks missing: 1"]),
+        (ENDED, sequence_of(32_000, None), ["1 of 2 chunks missing: 1"]),
         (
             ENDED,
-            arrived(32_000, *[None] * 11),
+            sequence_of(32_000, *[None] * 11),
             ["11 of 12 chunks missing: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ..."],
         ),
-        (ENDED, arrived(), ["call-ended: recordingSampleRate given although no chunk came"]),
-        (BARE_ENDED, arrived(4), ["call-ended: recordingSampleRate missing although chunks came"]),
-        (ENDED, arrived(40_000, 6), ["chunk 1: ends within a frame of 2 channels"]),
+        (ENDED, sequence_of(), ["call-ended: recordingSampleRate given although no chunk came"]),
+        (
+            BARE_ENDED,
+            sequence_of(4),
+            ["call-ended: recordingSampleRate missing although chunks came"],
+        ),
+        (ENDED, sequence_of(40_000, 6), ["chunk 1: ends within a frame of 2 channels"]),
     ],
 )
-def test_says_what_is_wrong_at_the_end(
-    ended: dict[str, Any], arrivals: Arrivals, problems: list[str]
+def test_lists_what_is_wrong_at_the_end(
+    ended: dict[str, Any], sequence: RequestSequence, problems: list[str]
 ) -> None:
-    """What only the whole call can show is found when it ends."""
-    assert sentences(ended, arrivals, right=False) == problems
+    """Problems that only the whole call shows are found when it ends."""
+    assert sentences(ended, sequence, right=False) == problems
 
 
 def test_claims_no_more_than_was_checked() -> None:
-    """Turns without a place, or with one outside, are not said to lie inside the recording."""
+    """The verdict says 'inside the recording' only if every turn has a place inside it."""
     first = ENDED["transcript"][0]
     unplaced = {**ENDED, "transcript": [first, {"role": "user"}]}
-    assert "2 turns in order" in sentences(unplaced, arrived(48_000), right=True)
-    assert "2 turns in order" in sentences(ENDED, arrived(16_000), right=True)
+    assert "2 turns in order" in sentences(unplaced, sequence_of(48_000), right=True)
+    assert "2 turns in order" in sentences(ENDED, sequence_of(16_000), right=True)
     unheard = {**ENDED, "transcript": [first]}
-    assert "1 turn in order" in sentences(unheard, arrived(None), right=True)
+    assert "1 turn in order" in sentences(unheard, sequence_of(None), right=True)

@@ -12,6 +12,8 @@ from scenarios import exits
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("spool", ["", "spool"])
 @pytest.mark.parametrize("end", exits.ENDS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from inspect import signature
+from typing import Any
 
 import pytest
 from pipecat.audio.vad.vad_analyzer import VADParams
@@ -34,13 +35,11 @@ from pipecat.frames.frames import (
 from pipecat.transcriptions.language import Language
 
 from pipecat_roark.conversation.text import SpokenText
-from pipecat_roark.frames import RELEVANT_FRAMES, Translator
+from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
 from pipecat_roark.moments import Edge
+from pipecat_roark.sighting import Sighting
 from support.calls import spoken
 from support.events import ns
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 AT = ns(5)
 LINKED = hasattr(TextFrame("x"), "broadcast_sibling_id")
@@ -50,14 +49,17 @@ Note = tuple[Any, ...]
 
 
 class Notebook:
-    """A call state that only writes down what it is told."""
+    """A call state that only writes down what is noted."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
 
-    def note(self, kind: str, at: int, verb: Callable[..., None], *args: Any) -> None:
-        assert kind.endswith("Frame")
-        self.notes.append((verb.__name__, at, *args))
+    def note(self, _: str, at: int, verb: Any, *args: Any, **options: Any) -> None:
+        """Write down an event of the conversation; its own time stands first."""
+        bound = signature(verb).bind(None, *args, **options).arguments
+        others = [value for name, value in bound.items() if name not in {"self", "at"}]
+        assert bound.get("at", at) == at
+        self.notes.append((verb.__name__, at, *others))
 
     def __getattr__(self, verb: str) -> Any:
         def note(at: int, *args: Any, **options: Any) -> None:
@@ -68,7 +70,7 @@ class Notebook:
 
 
 class Places:
-    """A recorder whose user track is 100 samples long, at 10 Hz."""
+    """A user's track that is 100 samples long, at 10 Hz."""
 
     def user_onset(self, secs: float) -> int:
         """Return the sample so many seconds ago."""
@@ -79,16 +81,14 @@ class Places:
         return 100 - round(10 * secs)
 
 
-def notes(
-    *sights: tuple[Frame, int, bool], handed: bool = True, recorder: Any = None
-) -> list[Note]:
-    """Return what is told of frames, each seen at a time, and released or on its way."""
+def notes(*sights: tuple[Frame, int, bool], handed: bool = True, track: Any = None) -> list[Note]:
+    """Return what is noted of frames, each seen at a time, and released or on its way."""
     notebook: Any = Notebook()
-    translator = Translator(notebook, recorder=recorder)
+    reader = FrameReader(notebook)
     for frame, at, played in sights:
-        translator.read(frame, at, played=played, handed=handed and not played)
-    told: list[Note] = notebook.notes
-    return told
+        reader.read(frame, Sighting(at, played, handed and not played, track=track))
+    written: list[Note] = notebook.notes
+    return written
 
 
 def note(frame: Frame, *, played: bool = False) -> list[Note]:
@@ -118,14 +118,11 @@ def audio(secs: float = 0.5) -> TTSAudioRawFrame:
 @pytest.mark.parametrize(
     ("frame", "told"),
     [
-        (UserStartedSpeakingFrame(), ("user_turn_started", AT, AT)),
-        (UserStoppedSpeakingFrame(), ("user_turn_stopped", AT, AT)),
-        (BotStartedSpeakingFrame(), ("bot_started_speaking", AT, AT, None)),
-        (BotStoppedSpeakingFrame(), ("bot_stopped_speaking", AT, AT, None)),
-        (
-            at_destination(BotStartedSpeakingFrame()),
-            ("bot_started_speaking", AT, AT, "interpreter"),
-        ),
+        (UserStartedSpeakingFrame(), ("user_turn_started", AT)),
+        (UserStoppedSpeakingFrame(), ("user_turn_stopped", AT)),
+        (BotStartedSpeakingFrame(), ("bot_started_speaking", AT, None)),
+        (BotStoppedSpeakingFrame(), ("bot_stopped_speaking", AT, None)),
+        (at_destination(BotStartedSpeakingFrame()), ("bot_started_speaking", AT, "interpreter")),
         (VADUserStartedSpeakingFrame(), ("user_started_speaking", AT, Edge(AT))),
         (VADUserStoppedSpeakingFrame(), ("user_stopped_speaking", AT, Edge(AT))),
     ],
@@ -136,19 +133,17 @@ def test_speaking_is_told_once(frame: Frame, told: Note) -> None:
     assert notes((frame, AT, False), (frame, AT + 1, True), (frame, AT + 2, False)) == [told]
 
 
-@pytest.mark.parametrize("recorder", [None, Places()], ids=["clock", "track"])
-def test_the_delay_of_the_detector_is_taken_out(recorder: Places | None) -> None:
+@pytest.mark.parametrize("track", [None, Places()], ids=["clock", "track"])
+def test_the_delay_of_the_detector_is_taken_out(track: Places | None) -> None:
     """Speech began and ended before the detector was sure, by what the frame or its setup says."""
     started, stopped = VADUserStartedSpeakingFrame(), VADUserStoppedSpeakingFrame()
     setup = SpeechControlParamsFrame(vad_params=VADParams(start_secs=0.2, stop_secs=0.8))
     if hasattr(started, "start_secs"):
         started.start_secs, stopped.stop_secs = 0.2, 0.8
         setup = SpeechControlParamsFrame()
-    assert notes(
-        (setup, 0, False), (started, AT, False), (stopped, AT, False), recorder=recorder
-    ) == [
-        ("user_started_speaking", AT, Edge(AT - ns(0.2), 98 if recorder else None)),
-        ("user_stopped_speaking", AT, Edge(AT - ns(0.8), 92 if recorder else None)),
+    assert notes((setup, 0, False), (started, AT, False), (stopped, AT, False), track=track) == [
+        ("user_started_speaking", AT, Edge(AT - ns(0.2), 98 if track else None)),
+        ("user_stopped_speaking", AT, Edge(AT - ns(0.8), 92 if track else None)),
     ]
 
 
@@ -181,7 +176,7 @@ def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) 
 def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> None:
     """A final transcription comes with its user, and with a language if that can be one."""
     assert notes((frame, AT, False), (frame, AT + 1, False)) == [
-        ("user_said", AT, SpokenText("Hello."), AT, *told)
+        ("user_said", AT, SpokenText("Hello."), *told)
     ]
 
 
@@ -223,7 +218,7 @@ def test_text_is_made_and_released(frame: Frame, words: SpokenText) -> None:
         *[(frame, at, False) for at in (AT, AT + 1)],
         *[(frame, at, True) for at in (AT + 5, AT + 6)],
         (frame, AT + 7, False),
-    ) == [("text_made", AT, frame.id, words), ("text_played", AT + 5, frame.id, words, AT + 5)]
+    ) == [("text_made", AT, frame.id, words), ("text_played", AT + 5, frame.id, words)]
 
 
 def test_text_is_made_though_its_release_is_seen_first() -> None:
@@ -239,8 +234,8 @@ def test_audio_is_made_and_played() -> None:
     sights = [(made, AT, False), (made, AT + 1, False), (chunk, AT + 5, True)]
     assert notes(*sights, (chunk, AT + 6, False), (made, AT + 7, True)) == [
         ("audio_made", AT, 0.5),
-        ("audio_played", AT + 5, 0.04, AT + 5),
-        ("audio_played", AT + 7, 0.5, AT + 7),
+        ("audio_played", AT + 5, 0.04),
+        ("audio_played", AT + 7, 0.5),
     ]
 
 
@@ -282,11 +277,11 @@ def written(text: str, *, skip: bool = False) -> LLMTextFrame:
 def test_what_nobody_speaks_is_written() -> None:
     """A model's text counts if it gets to the output, or if no speech service is to speak it."""
     frame = written("Hi.")
-    assert notes((frame, AT, False), (frame, AT + 1, True)) == [("bot_wrote", AT, "Hi.", AT)]
+    assert notes((frame, AT, False), (frame, AT + 1, True)) == [("bot_wrote", AT, "Hi.")]
     assert notes((written("Hi."), AT, False), handed=False) == []
     skipped = written("Hi.", skip=True)
     assert notes((skipped, AT, False), (skipped, AT + 1, True), handed=False) == [
-        ("bot_wrote", AT, "Hi.", AT)
+        ("bot_wrote", AT, "Hi.")
     ]
     assert note(LLMFullResponseEndFrame()) == [("bot_finished_writing", AT)]
 
@@ -303,8 +298,8 @@ def test_typed_messages_are_those_of_the_user() -> None:
     ]
     frame = LLMMessagesAppendFrame(messages)
     assert notes((frame, AT, False), (frame, AT + 1, False), handed=False) == [
-        ("user_wrote", AT, "Hello.", AT),
-        ("user_wrote", AT, "Look: nice", AT),
+        ("user_wrote", AT, "Hello."),
+        ("user_wrote", AT, "Look: nice"),
     ]
 
 
@@ -312,7 +307,7 @@ def test_an_interruption_counts_at_the_output() -> None:
     """What waits is dropped when the interruption gets to the output, once."""
     down, up = broadcast(InterruptionFrame)
     sights = [(down, AT, False), (up, AT, False), (down, AT + 5, True), (down, AT + 6, True)]
-    assert notes(*sights, handed=False) == [("interrupted", AT + 5, AT + 5)]
+    assert notes(*sights, handed=False) == [("interrupted", AT + 5)]
 
 
 def test_an_interruption_counts_when_the_output_gets_it() -> None:

@@ -8,6 +8,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from pipecat.frames.frames import EndFrame, InputAudioRawFrame, TranscriptionFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
@@ -23,13 +24,13 @@ A_FEW = 10
 """What the event loop's pool of threads and the local Roark's connections may come to."""
 
 
-def held() -> tuple[int, int]:
-    """Return how many descriptors and threads this process has."""
+def descriptors_and_threads() -> tuple[int, int]:
+    """Return the number of descriptors and of threads of this process."""
     return len(list(Path("/dev/fd").iterdir())), threading.active_count()
 
 
-async def hold(spool_dir: Path) -> weakref.ref[RoarkObserver]:
-    """Hold a call that is over at once; return what is left of its observer."""
+async def short_call(spool_dir: Path) -> weakref.ref[RoarkObserver]:
+    """Hold a call that ends at once, and return a weak reference to its observer."""
     roark = RoarkObserver(agent_id="front-desk", spool_dir=spool_dir)
     task = PipelineTask(
         Pipeline([roark.audio_processor]),
@@ -45,14 +46,17 @@ async def hold(spool_dir: Path) -> weakref.ref[RoarkObserver]:
     return weakref.ref(roark)
 
 
+@pytest.mark.live
 async def test_calls_in_a_row_leak_nothing(local: LocalRoark, tmp_path: Path) -> None:
     """No observer, no descriptor, no thread and no file (pipecat 1809, 3750)."""
     spool_dir = tmp_path / "spool"
-    await hold(spool_dir)  # what is made once in a process is there from now on
-    before = held()
-    observers = [await hold(spool_dir) for _ in range(CALLS)]
+    await short_call(spool_dir)  # what is made once in a process is there from now on
+    before = descriptors_and_threads()
+    observers = [await short_call(spool_dir) for _ in range(CALLS)]
     gc.collect()
     assert [observer for observer in observers if observer() is not None] == []
-    assert all(now < then + A_FEW for now, then in zip(held(), before, strict=True))
+    assert all(
+        now < then + A_FEW for now, then in zip(descriptors_and_threads(), before, strict=True)
+    )
     assert list(spool_dir.iterdir()) == []
     assert sum(call.complete for call in local.calls.values()) == CALLS + 1

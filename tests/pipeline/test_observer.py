@@ -88,6 +88,7 @@ def assert_edges(turns: list[dict[str, Any]], recording: Path) -> None:
             assert end == pytest.approx(last, abs=tolerance)
 
 
+@pytest.mark.live
 async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
     """Start, turns, tool call, recording and end arrive, and one line says so."""
     roark, call = observed(agent_name="Desk", agent_prompt="Be kind.")
@@ -124,6 +125,7 @@ async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
     assert [line.split()[0] for line in log] == ["INFO"]
 
 
+@pytest.mark.live
 async def test_a_greeting_is_recorded_from_its_first_sample(local: LocalRoark) -> None:
     """A bot that speaks before any microphone audio is on the recording, whole (pipecat 4890)."""
     roark, call = observed()
@@ -141,6 +143,7 @@ async def test_a_greeting_is_recorded_from_its_first_sample(local: LocalRoark) -
     assert samples[: round(0.52 * rate)].tolist() == tone(0.52, OUT_RATE, 660).tolist()
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
@@ -187,6 +190,7 @@ async def test_the_reason_of_the_end_frame_is_sent(local: LocalRoark) -> None:
     assert ended["callEndedReason"] == "transferred"
 
 
+@pytest.mark.live
 async def test_a_farewell_after_the_end_was_asked_for_is_kept(local: LocalRoark) -> None:
     """Words and audio that play out before the end frame arrives are there (pipecat 3141)."""
     roark, call = observed()
@@ -201,6 +205,7 @@ async def test_a_farewell_after_the_end_was_asked_for_is_kept(local: LocalRoark)
     assert [turn["content"] for turn in arrived.ended["transcript"]] == ["Goodbye then."]
 
 
+@pytest.mark.live
 async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
     """However often and from wherever the end is asked for, one `call-ended` goes out."""
     roark, call = observed()
@@ -229,6 +234,7 @@ async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
     assert ended == 1
 
 
+@pytest.mark.live
 async def test_a_slow_api_moves_no_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a `call-started` that takes seconds, every marker is where it can be heard."""
 
@@ -248,6 +254,7 @@ async def test_a_slow_api_moves_no_marker(tmp_path: Path, monkeypatch: pytest.Mo
     assert_edges(arrived.ended["transcript"], arrived.recording)
 
 
+@pytest.mark.live
 async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
     """Callbacks that come a second late change nothing of what is delivered."""
     held_up: set[type] = set()
@@ -271,6 +278,7 @@ async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
     assert len(held_up) == 2
 
 
+@pytest.mark.live
 async def test_a_report_can_be_had_during_the_call(local: LocalRoark) -> None:
     """The report grows with the call and ends with it."""
     roark, call = observed(pipecat_call_id="my-call")
@@ -322,6 +330,7 @@ def test_a_repr_tells_which_call_and_no_secret() -> None:
     assert repr(roark) == "RoarkObserver(agent_id='front-desk', pipecat_call_id='call')"
 
 
+@pytest.mark.live
 async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -> None:
     """Who waits for the end and is cancelled is told so after the call has been delivered."""
     roark, call = observed()
@@ -342,6 +351,7 @@ async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -
     assert stored(local, roark).complete
 
 
+@pytest.mark.live
 async def test_a_recorder_out_of_the_pipeline_is_missed(
     local: LocalRoark, warned: list[str]
 ) -> None:
@@ -357,6 +367,7 @@ async def test_a_recorder_out_of_the_pipeline_is_missed(
     assert "not in the pipeline. Put it right after transport.output()" in warning
 
 
+@pytest.mark.live
 async def test_a_recorder_before_the_output_is_told(local: LocalRoark, warned: list[str]) -> None:
     """A misplaced recorder still records, and one warning says how to mend it."""
     roark = RoarkObserver(agent_id="front-desk")
@@ -377,6 +388,7 @@ async def test_an_observer_that_was_never_used_does_nothing(log: list[str]) -> N
     assert log == []
 
 
+@pytest.mark.live
 async def test_errors_of_ours_stay_with_us(
     local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +413,7 @@ async def test_errors_of_ours_stay_with_us(
     assert "private" not in warning
 
 
+@pytest.mark.live
 async def test_a_report_that_fails_costs_the_transcript_alone(
     local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,6 +438,7 @@ async def test_a_report_that_fails_costs_the_transcript_alone(
     assert "private" not in warning
 
 
+@pytest.mark.live
 async def test_an_ending_that_fails_is_said(
     local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,6 +458,7 @@ async def test_an_ending_that_fails_is_said(
     assert "LookupError at test_observer.py" in warning
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])
 async def test_every_wiring_captures_the_call(
     local: LocalRoark, warned: list[str], wiring: str
@@ -477,6 +492,7 @@ async def test_every_wiring_captures_the_call(
     assert ["observers=[roark]" in line for line in warned] == [True] * ignored
 
 
+@pytest.mark.live
 async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
     """An observer that comes after the start starts the call, once (pipecat 5860).
 

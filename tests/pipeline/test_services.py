@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark, StoredCall
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 
 async def get_weather(params: FunctionCallParams, city: str) -> None:
     """Look up the weather.

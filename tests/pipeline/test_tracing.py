@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 
 @pytest.fixture(scope="session")
 def _exporter() -> InMemorySpanExporter:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 
 async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:
     """Of the sentence that is cut the words that were played stay, and the rest goes."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 VOICES = [
     SentenceVoice,
     SocketVoice,

@@ -21,7 +21,7 @@ from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
 from support.audio import LEFT, RIGHT, heard
 from support.calls import Call, PacedOutput, tone
-from support.feed import OUT_RATE, Clock, Sink, start
+from support.feed import OUT_RATE, Clock, Feed, Sink, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +60,9 @@ async def test_it_is_armed_once_and_at_once() -> None:
     """The first frame anywhere starts it, and no later one does."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, print)
+    recorder = ExternalRecorder(caller, Feed())
     for _ in range(3):
-        await recorder.see(pushed(StartFrame(), Sink()))
+        await recorder.observe(pushed(StartFrame(), Sink()))
     assert caller.starts == 1
     assert not recorder.in_pipeline
 
@@ -70,32 +70,32 @@ async def test_it_is_armed_once_and_at_once() -> None:
 async def test_what_it_has_recorded_is_not_wiped() -> None:
     """One that records already is left alone, and hands out everything."""
     caller = Caller()
-    chunks: list[bytes] = []
+    feed = Feed()
     await start(caller, Clock(), OUT_RATE)
     await caller.start_recording()
-    recorder = ExternalRecorder(caller, chunks.append)
+    recorder = ExternalRecorder(caller, feed)
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
-    await recorder.see(pushed(BotStartedSpeakingFrame(), caller))
+    await recorder.observe(pushed(BotStartedSpeakingFrame(), caller))
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await recorder.stop_recording()
     assert caller.starts == 1
-    assert [len(chunk) for chunk in chunks] == [2 * 2 * 960]
+    assert [len(chunk) for chunk in feed.chunks] == [2 * 2 * 960]
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 async def test_it_hands_out_its_audio_as_it_is(channels: int) -> None:
     """Mono or stereo, its chunks are taken as they come, and the rest at the end."""
     caller = Caller(channels=channels, buffer_size=4000)
-    chunks: list[bytes] = []
+    feed = Feed()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, chunks.append)
-    await recorder.see(pushed(StartFrame(), caller))
+    recorder = ExternalRecorder(caller, feed)
+    await recorder.observe(pushed(StartFrame(), caller))
     for _ in range(7):
         await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await asyncio.sleep(0)
-    assert len(chunks) == 1
+    assert len(feed.chunks) == 1
     await recorder.stop_recording()
-    assert sum(len(chunk) for chunk in chunks) == 7 * 960 * channels
+    assert sum(len(chunk) for chunk in feed.chunks) == 7 * 960 * channels
     assert (recorder.sample_rate, recorder.num_channels) == (OUT_RATE, channels)
 
 
@@ -103,12 +103,12 @@ async def test_sample_0_is_the_first_audio_that_reaches_it() -> None:
     """Audio on its way elsewhere doesn't count, and a frame's first sample came before it did."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, print)
-    await recorder.see(pushed(microphone(), Sink(), 100))
-    await recorder.see(pushed(StartFrame(), caller, 110))
+    recorder = ExternalRecorder(caller, Feed())
+    await recorder.observe(pushed(microphone(), Sink(), 100))
+    await recorder.observe(pushed(StartFrame(), caller, 110))
     assert recorder.origin_ns is None
-    await recorder.see(pushed(TTSAudioRawFrame(bytes(1920), OUT_RATE, 1), caller, 200))
-    await recorder.see(pushed(microphone(), caller, 220))
+    await recorder.observe(pushed(TTSAudioRawFrame(bytes(1920), OUT_RATE, 1), caller, 200))
+    await recorder.observe(pushed(microphone(), caller, 220))
     assert recorder.origin_ns == 160 * MS
 
 
@@ -119,13 +119,14 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     if after_output:
         PacedOutput(TransportParams()).link(caller)
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, print)
-    await recorder.see(pushed(StartFrame(), Sink()))
+    recorder = ExternalRecorder(caller, Feed())
+    await recorder.observe(pushed(StartFrame(), Sink()))
     assert (recorder.in_pipeline, recorder.after_output) == (False, False)
-    await recorder.see(pushed(StartFrame(), caller))
+    await recorder.observe(pushed(StartFrame(), caller))
     assert (recorder.in_pipeline, recorder.after_output) == (True, after_output)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where ours do."""
@@ -158,6 +159,7 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
     assert markers[0] == pytest.approx(markers[1], abs=100)
 
 
+@pytest.mark.live
 async def test_a_call_with_the_callers_own_may_be_spooled(
     local: LocalRoark, tmp_path: Path
 ) -> None:

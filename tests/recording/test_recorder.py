@@ -18,11 +18,15 @@ from pipecat.frames.frames import (
     StartFrame,
     TTSAudioRawFrame,
     UserAudioRawFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import guard
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from pipecat_roark.recording.external import ExternalRecorder
+from pipecat_roark.recording.listener import Recorder
 from support.calls import tone
 from support.feed import OUT_RATE, Feed, bursts, heard, microphone, speech
 
@@ -218,7 +222,7 @@ async def test_an_error_of_its_own_stays_inside(
         raise ValueError("the caller's words")
 
     monkeypatch.setattr(guard, "RERAISE", False)
-    monkeypatch.setattr(feed.recorder, "_on_chunk", fail)
+    monkeypatch.setattr(feed, "on_audio", fail)
     await feed.play(microphone(tone(9, 16000)))
     assert len(feed.sink.frames) == 1 + 450
     assert len(log) == 1
@@ -343,7 +347,9 @@ async def test_before_the_first_frame_no_place_is_known(feed: Feed) -> None:
     """Without audio there is nothing to place, and nothing is handed out at the end."""
     recorder = feed.recorder
     assert (recorder.origin_ns, recorder.offset_ms) == (None, None)
-    assert (recorder.user_onset(0.2), recorder.user_offset(0.2)) == (None, None)
+    await feed.push(VADUserStartedSpeakingFrame())
+    await feed.push(VADUserStoppedSpeakingFrame())
+    assert feed.user_edges == [("from", None), ("until", None)]
     await feed.push(EndFrame())
     assert feed.chunks == []
 
@@ -386,3 +392,38 @@ async def test_cleanup_finishes_the_call(feed: Feed) -> None:
     """The end of the processor is the end of the call, at the latest."""
     await feed.recorder.cleanup()
     assert feed.finished == 1
+
+
+async def test_the_events_hand_out_what_the_listener_released(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener that replaces audio decides about both events, and about each channel of it."""
+    seen = collect(feed, "on_audio_data", "on_track_audio_data")
+    left, right = tone(1, OUT_RATE, 330), tone(1, OUT_RATE, 550)
+    monkeypatch.setattr(feed, "on_audio", lambda _: stereo(left, right))
+    await feed.play(microphone(tone(1, OUT_RATE), rate=OUT_RATE))
+    await feed.recorder.stop_recording()
+    await asyncio.sleep(0)
+    assert seen == [
+        ("on_audio_data", stereo(left, right), OUT_RATE, 2),
+        ("on_track_audio_data", left.tobytes(), right.tobytes(), OUT_RATE, 2),
+    ]
+
+
+async def test_a_second_start_of_the_pipeline_changes_nothing(feed: Feed) -> None:
+    """What was recorded stays, and goes on."""
+    said = tone(1, OUT_RATE)
+    await feed.play(microphone(said, rate=OUT_RATE))
+    await feed.push(StartFrame())
+    await feed.play(microphone(said, 1, rate=OUT_RATE))
+    await feed.recorder.stop_recording()
+    assert np.array_equal(feed.recorded()[0], np.tile(said, 2))
+
+
+def test_both_recorders_have_all_that_a_call_asks_of_them(feed: Feed) -> None:
+    """The call and the observer know them by one protocol."""
+    recorders: list[Recorder] = [feed.recorder, ExternalRecorder(feed.recorder, feed)]
+    names = [name for name in vars(Recorder) if not name.startswith("_")]
+    assert len(names) >= 12
+    for each in recorders:
+        assert [name for name in names if not hasattr(each, name)] == []

@@ -25,6 +25,8 @@ from support.live import PERIOD, LiveCall
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
 
+pytestmark = pytest.mark.live
+
 ENDS = (EndFrame, CancelFrame, StopFrame)
 
 

@@ -7,7 +7,8 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from pipecat_roark.recording.timeline import HOLD_SECS, SETTLE_SECS, Timeline, Track
+from pipecat_roark.recording.timeline import Timeline
+from pipecat_roark.recording.track import HOLD_SECS, SETTLE_SECS, Track
 
 RATE = 1000
 MS = 1_000_000
@@ -34,8 +35,8 @@ def add(track: Track, value: int, *arrivals: int, ms: int = 20, begins: bool = F
 
 def rest(track: Track) -> list[tuple[int, int]]:
     """Return all that a track has, from where it was taken."""
-    track.finish()
-    return runs(track.take(track.laid - track.taken))
+    track.decide_all()
+    return runs(track.pop_front(track.laid - track.popped))
 
 
 def paced(begin: int, count: int, ms: int = 20) -> range:
@@ -156,7 +157,7 @@ def test_an_utterance_may_be_longer_than_the_pause_before_it(track: Track) -> No
 def test_what_runs_ahead_settles(track: Track) -> None:
     """After a pause that only eats up a lead, the track settles as it did before."""
     add(track, 1, *range(1, 101), *paced(500, 50))
-    assert track.settled(1500 * MS) == 3000
+    assert track.decided(1500 * MS) == 3000
 
 
 def test_frames_that_nothing_paces_are_never_late() -> None:
@@ -171,16 +172,16 @@ def test_a_verdict_waits_for_the_frames_that_follow(track: Track) -> None:
     """After a pause nothing settles until a burst could have caught up."""
     add(track, 1, *paced(0, 10))
     add(track, 1, *paced(1000, 25))
-    assert track.settled(1500 * MS) == 200
-    assert track.settled((1020 + SETTLE) * MS) == 1500
+    assert track.decided(1500 * MS) == 200
+    assert track.decided((1020 + SETTLE) * MS) == 1500
     assert rest(track) == [(1, 200), (0, 800), (1, 500)]
 
 
 def test_a_silent_track_settles_behind_the_clock(track: Track) -> None:
     """Without frames a track counts as silent after a while; what comes later comes after that."""
-    assert track.settled(HOLD * MS) == 0
-    assert track.settled((HOLD + 500) * MS) == 500
-    assert runs(track.take(500)) == [(0, 500)]
+    assert track.decided(HOLD * MS) == 0
+    assert track.decided((HOLD + 500) * MS) == 500
+    assert runs(track.pop_front(500)) == [(0, 500)]
     add(track, 1, *[HOLD + 600] * 130)
     assert rest(track) == [(1, 2600)]
 
@@ -192,7 +193,7 @@ def test_places_know_the_silence_before_them(track: Track, settled: bool) -> Non
     add(track, 1, *paced(1000, 10))
     add(track, 1, *paced(2000, 10))
     if settled:
-        track.finish()
+        track.decide_all()
     assert [track.position(index) for index in (0, 199, 200, 399, 400, 599)] == [
         *(0, 199, 1000, 1199, 2000, 2199)
     ]
@@ -206,7 +207,7 @@ def test_places_stay_when_a_silent_track_is_taken(track: Track) -> None:
     """Silence that is taken in pieces is one gap."""
     add(track, 1, *paced(0, 10))
     for _ in range(3):
-        track.take(300)
+        track.pop_front(300)
     add(track, 1, *paced(1000, 10))
     assert [track.position(index) for index in (199, 200)] == [199, 1000]
     assert track.position(200, end=True) == 200
@@ -234,7 +235,7 @@ def test_edges_close_to_a_pause_are_on_their_side_of_it(
     add(track, 1, *paced(0, 15))
     add(track, 1, *paced(1000, 10))
     if settled:
-        track.finish()
+        track.decide_all()
     assert track.received == 500
     assert (track.onset(back), track.offset(back)) == (onset, offset)
 
@@ -245,9 +246,9 @@ def test_what_waits_can_be_looked_at(track: Track) -> None:
     add(track, 1, *paced(0, 10))
     assert track.waiting
     assert runs(track.peek()) == [(1, 200)]
-    assert runs(track.take(150)) == [(1, 150)]
+    assert runs(track.pop_front(150)) == [(1, 150)]
     assert runs(track.peek()) == [(1, 50)]
-    track.take(50)
+    track.pop_front(50)
     assert not track.waiting
     add(track, 1, 5000)
     assert track.waiting
@@ -257,11 +258,11 @@ def test_the_tail_of_the_resampler_is_kept(track: Track) -> None:
     """What the filter holds back is laid at the end, so that the length is right."""
     track.add([(audio(5000, 1000, 4000), 1000 * MS)], 4000)
     assert track.laid < 1000
-    most = track.take(track.laid)
+    most = track.pop_front(track.laid)
     assert track.waiting
-    track.finish()
+    track.decide_all()
     assert track.laid == track.received == 1000
-    samples = np.frombuffer(most + track.take(1000 - track.taken), "<i2")
+    samples = np.frombuffer(most + track.pop_front(1000 - track.popped), "<i2")
     assert min(samples[10:-10]) > 4900
 
 
@@ -269,16 +270,16 @@ def test_the_tail_of_the_resampler_comes_before_silence(track: Track) -> None:
     """What is taken beyond what is laid is the filter's tail first, and silence only then."""
     track.add([(audio(5000, 1000, 4000), 1000 * MS)], 4000)
     assert track.laid < 990
-    assert min(np.frombuffer(track.take(990), "<i2")[10:]) > 4900
-    assert runs(track.take(500))[-1] == (0, 490)
+    assert min(np.frombuffer(track.pop_front(990), "<i2")[10:]) > 4900
+    assert runs(track.pop_front(500))[-1] == (0, 490)
 
 
 def test_a_change_of_rate_is_a_seam_without_a_gap(track: Track) -> None:
     """Audio that changes its rate stays whole, and in its place."""
     for begin, rate in ((0, 4000), (1000, 1000), (2000, 500)):
         track.add([(audio(5000, 1000, rate), (begin + 1000) * MS)], rate)
-    track.finish()
-    samples = np.frombuffer(track.take(track.laid), "<i2")
+    track.decide_all()
+    samples = np.frombuffer(track.pop_front(track.laid), "<i2")
     assert len(samples) == 3000
     assert np.array_equal(samples[1000:2000], np.full(1000, 5000))
     for begin in (0, 2000):  # at its ends the filter swings in and out
@@ -289,7 +290,7 @@ def test_stretches_of_an_odd_length_add_up(track: Track) -> None:
     """Each stretch is rounded to whole samples, and places follow what was laid."""
     for number in range(200):
         track.add([(audio(5000, 31, 7000)[:-2], (number + 1) * 1000 * MS)], 7000)
-    track.finish()
+    track.decide_all()
     assert track.position(track.received - 1) == track.laid - 1
     assert track.laid == pytest.approx(200000, abs=1)
 
@@ -306,15 +307,15 @@ def test_a_chunk_is_cut_where_both_tracks_are_settled(timeline: Timeline) -> Non
     """Neither track is padded while it may still get audio, and a seam changes nothing."""
     for at in paced(0, 100):
         timeline.add("user", [(audio(1, 20), at * MS)], RATE)
-    assert timeline.take_settled(500, 2000 * MS) is None
+    assert timeline.pop_decided(500, 2000 * MS) is None
     timeline.add("bot", [(audio(2, 1900), 2000 * MS)], RATE)
     timeline.add("bot", [(audio(2, 100), 2100 * MS)], RATE)
-    assert timeline.take_settled(1500, 2100 * MS) is None
-    chunk = timeline.take_settled(1500, 2600 * MS)
+    assert timeline.pop_decided(1500, 2100 * MS) is None
+    chunk = timeline.pop_decided(1500, 2600 * MS)
     assert chunk is not None
     assert [runs(pcm) for pcm in chunk] == [[(1, 1500)], [(0, 100), (2, 1400)]]
     assert [runs(pcm) for pcm in timeline.peek()] == [[(1, 500), (0, 100)], [(2, 600)]]
-    assert [runs(pcm) for pcm in timeline.take_rest()] == [[(1, 500), (0, 100)], [(2, 600)]]
+    assert [runs(pcm) for pcm in timeline.pop_rest()] == [[(1, 500), (0, 100)], [(2, 600)]]
     assert not timeline.waiting
 
 
@@ -328,7 +329,7 @@ def test_a_preview_shows_what_is_not_settled_yet(timeline: Timeline) -> None:
     assert runs(user) == [(1, 20), (0, 680)]
     assert runs(bot)[0] == (0, 300)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
-    assert [len(pcm) // 2 for pcm in timeline.take_rest()] == [700, 700]
+    assert [len(pcm) // 2 for pcm in timeline.pop_rest()] == [700, 700]
 
 
 def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:
@@ -339,7 +340,7 @@ def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:
     timeline.add("bot", [(audio(20000, 400), 920 * MS)], RATE, line="fr")
     assert first is None
     assert runs(timeline.peek()[1])[0] == (20000, 1000)
-    assert runs(timeline.take_rest()[1]) == [
+    assert runs(timeline.pop_rest()[1]) == [
         (20000, 500),
         (20001, 20),
         (2**15 - 1, 400),
@@ -350,8 +351,8 @@ def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:
 def test_a_line_that_opens_late_is_in_step(timeline: Timeline) -> None:
     """A second line begins where the others were taken, and only the first one knows places."""
     assert timeline.add("user", [(audio(1, 1000), 1000 * MS)], RATE, line="a") == 0
-    timeline.take_settled(1000, (1000 + HOLD) * MS)
+    timeline.pop_decided(1000, (1000 + HOLD) * MS)
     assert timeline.add("user", [(audio(2, 500), 2500 * MS)], RATE, line="b") is None
     assert timeline.add("user", [(audio(1, 100), 2600 * MS)], RATE, line="a") == 1000
-    assert runs(timeline.take_rest()[0]) == [(0, 1000), (2, 500), (1, 100)]
+    assert runs(timeline.pop_rest()[0]) == [(0, 1000), (2, 500), (1, 100)]
     assert timeline.track("user").received == 1100

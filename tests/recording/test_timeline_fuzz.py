@@ -29,7 +29,7 @@ RATE = 8000
 SECOND = 1_000_000_000
 SPEAKERS: list[Speaker] = ["user", "bot"]
 
-fuzz = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+fuzz = settings(derandomize=True, database=None)
 pauses = st.one_of(
     st.just(0.0), st.floats(0, 0.05), st.floats(0, 0.5), st.sampled_from([0.02, 0.04, 3.0, 30.0])
 )
@@ -70,12 +70,12 @@ def test_samples_in_are_samples_out(data: st.DataObject) -> None:
             now += round(pause * SECOND)
             frames.append((numbers[speaker].next(size), now))
         timeline.add(speaker, frames, RATE, begins=data.draw(st.booleans()))
-        while chunk := timeline.take_settled(data.draw(st.sampled_from([1, 800, 8000])), now):
+        while chunk := timeline.pop_decided(data.draw(st.sampled_from([1, 800, 8000])), now):
             for who, pcm in zip(SPEAKERS, chunk, strict=True):
                 out[who] += pcm
             if data.draw(st.booleans()):
                 break
-    for who, pcm in zip(SPEAKERS, timeline.take_rest(), strict=True):
+    for who, pcm in zip(SPEAKERS, timeline.pop_rest(), strict=True):
         out[who] += pcm
         assert sounds(out[who]) == numbers[who].given
         assert timeline.track(who).received == len(numbers[who].given)
@@ -93,7 +93,7 @@ def test_places_are_true(data: st.DataObject) -> None:
         timeline.add("user", [(numbers.next(size), now)], RATE)
     track = timeline.track("user")
     early = [track.position(index) for index in range(len(numbers.given))]
-    samples = np.frombuffer(timeline.take_rest()[0], "<i2")
+    samples = np.frombuffer(timeline.pop_rest()[0], "<i2")
     assert np.flatnonzero(samples).tolist() == early
     assert [track.position(index) for index in range(len(numbers.given))] == early
 

@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
     from pipecat_roark.local import StoredCall
-    from pipecat_roark.receipt import Item, Receipt
+    from pipecat_roark.receipt import Receipt
 
     Fault = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 KEY = "rk-private"
 CHUNKS = 8
-EVERYTHING: frozenset[Item] = frozenset({"call-started", "audio chunk", "call-ended"})
+EVERYTHING: frozenset[str] = frozenset({"call-started", "audio chunk", "call-ended"})
 
 
 # What a server may do to a request.
@@ -87,6 +87,12 @@ async def take_and_reset(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def truncate(request: web.Request, _: Handler) -> web.StreamResponse:
     """Announce more than is sent."""
+    return await break_off(request)
+
+
+async def take_and_truncate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Do the work, and break off the body of the answer."""
+    await handler(request)
     return await break_off(request)
 
 
@@ -279,7 +285,7 @@ class Case:
     """
 
     middlewares: Callable[[float], list[Middleware]] = lambda _: []
-    lost: frozenset[Item] = frozenset()
+    lost: frozenset[str] = frozenset()
     secs: float = 2
     address: Callable[[LocalRoark], AbstractAsyncContextManager[str]] = direct
 
@@ -403,7 +409,9 @@ CASES: dict[str, Case] = {
     "reset before the body": _met(2, reset),
     "reset during the body": _met(2, reset_in_the_middle),
     "reset after the body": _met(2, take_and_reset),
-    "200, truncated": _met(2, truncate),
+    "200, truncated": _met(2, take_and_truncate),
+    "200, truncated before the work": _met(2, truncate, "url"),
+    "400 of the object store": _met(4, answer(400, "<Code>RequestTimeout</Code>"), "upload"),
     "200, no JSON": _met(2, answer(200, "<html>"), "url"),
     '200, {"data": null}': _met(2, answer(200, '{"data": null}'), "url"),
     "307 to another host": _met(2, answer(307, location="http://roark.invalid/")),

@@ -33,7 +33,12 @@ async def flaky(folder: Path, calls: int, *, scale: float, at_once: int = 20) ->
     """Deliver calls while 30 % of all requests fail at random. Return how many arrived whole."""
     broken = (
         *(faults.answer(status) for status in (429, 500, 502, 503)),
-        *(faults.reset, faults.reset_in_the_middle, faults.take_and_reset, faults.truncate),
+        *(
+            faults.reset,
+            faults.reset_in_the_middle,
+            faults.take_and_reset,
+            faults.take_and_truncate,
+        ),
     )
     places = asyncio.Semaphore(at_once)
 

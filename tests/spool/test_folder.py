@@ -31,7 +31,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
         ("000000.pcm", "000001.tail", "journal", "lock"), 0o600
     )
-    taken = SpooledCall.take(folder)
+    taken = SpooledCall.lock(folder)
     assert taken is not None
     assert taken.read().pipecat_call_id == "call#1"
     taken.adopt_tail()
@@ -48,11 +48,11 @@ def test_a_call_has_one_owner(tmp_path: Path) -> None:
     """While a process holds it, nobody takes it; then somebody does, once."""
     call = SpooledCall.create(tmp_path, "call#1")
     (folder,) = waiting(tmp_path)
-    assert SpooledCall.take(folder) is None
+    assert SpooledCall.lock(folder) is None
     call.release(done=False)
-    taken = SpooledCall.take(folder)
+    taken = SpooledCall.lock(folder)
     assert taken is not None
-    assert SpooledCall.take(folder) is None
+    assert SpooledCall.lock(folder) is None
     taken.release(done=True)
 
 
@@ -76,9 +76,9 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     """Whoever holds many calls one after the other runs out of nothing."""
     before = len(list(Path("/dev/fd").iterdir()))
     call = held(tmp_path, "call-started", live=True)
-    assert SpooledCall.take(call.path) is None
+    assert SpooledCall.lock(call.path) is None
     call.release(done=False)
-    taken = SpooledCall.take(call.path)
+    taken = SpooledCall.lock(call.path)
     assert taken is not None
     taken.release(done=True)
     assert len(list(Path("/dev/fd").iterdir())) == before
@@ -140,7 +140,7 @@ def test_calls_that_began_to_arrive_make_room(
     assert older.read().absent == {0: 100, 1: 100}
     assert newer.read().absent == {0: 100}
     own.release(done=True)
-    assert [SpooledCall.take(call.path) is not None for call in (older, newer)] == [True, True]
+    assert [SpooledCall.lock(call.path) is not None for call in (older, newer)] == [True, True]
 
 
 def test_a_file_that_finds_no_room_leaves_nothing(

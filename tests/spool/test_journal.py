@@ -75,7 +75,7 @@ def test_a_call_that_died_ends_as_it_was_last_known() -> None:
         "callEndedReason": "process-died",
     }
     assert read.pipecat_call_id == "call#1"
-    assert read.started == b'{"event":"call-started"}'
+    assert read.events == {"call-started": b'{"event":"call-started"}'}
     assert read.arrived == {"call-started"}
     assert read.recorded
     assert not read.finished
@@ -149,3 +149,13 @@ def test_a_newer_journal_is_left_alone() -> None:
     newer = journal.line(AT, version=2, pipecatCallId="call#1")
     with pytest.raises(UnreadableJournalError, match="of version 2, and this one reads 1"):
         replay(newer)
+
+
+def test_an_event_of_any_name_is_kept() -> None:
+    """Also one that only a later version sends."""
+    entry = journal.event("call-paused", '{"née":1}'.encode())
+    read = replay(b"".join([*lines(), journal.line(AT, **entry)]))
+    assert read.events == {
+        "call-started": b'{"event":"call-started"}',
+        "call-paused": '{"née":1}'.encode(),
+    }

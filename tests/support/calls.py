@@ -1,4 +1,4 @@
-"""Real pipelines to observe: real transports, real tasks, and audio that anybody can recognize."""
+"""Calls in real pipelines, with scripted transports and with tones for speech."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ IN_RATE = 16000
 OUT_RATE = 24000
 FRAME_SECS = 0.02
 START_SECS = STOP_SECS = 0.2
-"""How long the scripted detector of speech takes to be sure."""
+"""How long the scripted detector needs to detect that speech begins or ends."""
 BUFFER_SECS = 0.2
-"""How late a frame may come without a gap in what is played."""
+"""How late a frame may come without a gap in the playback."""
 
 
 def tone(secs: float, rate: int, hertz: float = 440.0, amplitude: int = 8000) -> NDArray[np.int16]:
@@ -57,14 +57,14 @@ def tone(secs: float, rate: int, hertz: float = 440.0, amplitude: int = 8000) ->
 
 
 class ScriptedInput(BaseInputTransport):
-    """A microphone that plays what it is given, with a detector of speech, and is silent else."""
+    """A microphone that plays the speech it is given, and otherwise silence, with a detector."""
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
         self.speech = np.empty(0, np.int16)
         self.muted = False
         self.hushed = asyncio.Event()
-        """Set when the detector is sure that the speech is over."""
+        """Set when the detector reports the end of speech."""
         self._speaks = self._sounds = False
         self._sure_secs = 0.0
         self._microphone: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class ScriptedInput(BaseInputTransport):
 
 
 class PacedOutput(BaseOutputTransport):
-    """A loudspeaker that takes as long as the audio, with a buffer against a busy machine."""
+    """A loudspeaker that plays in real time, with a buffer for a busy machine."""
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
@@ -126,7 +126,7 @@ class PacedOutput(BaseOutputTransport):
 
 @dataclass
 class Call:
-    """One call in a real pipeline, and the verbs to hold it."""
+    """One call in a real pipeline, and the methods to hold it."""
 
     observers: Sequence[BaseObserver]
     after_output: Sequence[FrameProcessor]
@@ -153,14 +153,14 @@ class Call:
         )
 
     async def hold(self, script: Callable[[Call], Awaitable[None]], **runner: Any) -> None:
-        """Run the pipeline with a script beside it; over when the runner is."""
+        """Run the pipeline, and a script at the same time, until the pipeline ends."""
 
         async def play() -> None:
             await asyncio.sleep(0.2)
             try:
                 await script(self)
             except BaseException:
-                await self.task.cancel()  # or the call would never be over
+                await self.task.cancel()  # or the call would never end
                 raise
 
         playing = asyncio.create_task(play())
@@ -168,11 +168,11 @@ class Call:
         await asyncio.wait_for(playing, 1)
 
     async def push(self, *frames: Frame) -> None:
-        """Put frames into the pipeline's start."""
+        """Queue frames at the start of the pipeline."""
         await self.task.queue_frames(frames)
 
     async def user_says(self, text: str, secs: float = 0.6, hertz: float = 440.0) -> None:
-        """Let the user speak a tone, as a detector and a recognizer would announce it."""
+        """Let the user speak a tone, with the frames of a detector and a recognizer."""
         if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # up to 0.0.101
             params = VADParams(start_secs=START_SECS, stop_secs=STOP_SECS)
             await self.push(SpeechControlParamsFrame(vad_params=params))
@@ -182,7 +182,7 @@ class Call:
         await self.push(TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z"))
 
     async def bot_says(self, *sentences: str, secs: float = 0.6, hertz: float = 660.0) -> None:
-        """Let the assistant speak sentences, a tone each, and don't wait for the end."""
+        """Let the bot speak sentences, a tone each, without waiting for their end."""
         frames: list[Frame] = [TTSStartedFrame()]
         for sentence in sentences:
             audio = tone(secs, OUT_RATE, hertz).tobytes()
@@ -190,7 +190,7 @@ class Call:
         await self.push(*frames, TTSStoppedFrame())
 
     async def quiet(self) -> None:
-        """Wait until the assistant has stopped speaking."""
+        """Wait until the bot has stopped speaking."""
         stopped = asyncio.Event()
 
         @self.task.event_handler("on_frame_reached_downstream")  # type: ignore[untyped-decorator]
@@ -202,7 +202,7 @@ class Call:
         await asyncio.wait_for(stopped.wait(), 10)
 
     async def end(self) -> None:
-        """End the pipeline in good order."""
+        """End the pipeline with an `EndFrame`."""
         await self.push(EndFrame())
 
 
@@ -217,7 +217,7 @@ async def run(task: PipelineTask, **options: Any) -> None:
 
 
 def spoken(text: str) -> TTSTextFrame:
-    """Return the frame of a sentence that was made into speech, on any Pipecat."""
+    """Return the frame of a synthesized sentence, on any Pipecat."""
     try:
         return TTSTextFrame(text, "sentence")
     except TypeError:  # before 0.0.95 there is no kind of text

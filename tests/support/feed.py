@@ -26,6 +26,7 @@ from pipecat.processors.frame_processor import (
 from pipecat.transports.base_transport import TransportParams
 from pipecat.utils.asyncio.task_manager import TaskManager
 
+from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording.recorder import StereoRecorder
 from support.calls import PacedOutput
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipecat_roark.moments import Speaker
+    from pipecat_roark.moments import Edge, Speaker
+    from pipecat_roark.recording.listener import UserTrack
 
     Samples = NDArray[np.int16]
     Arrival = tuple[float, Frame]
@@ -92,7 +94,7 @@ async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> N
 
 @dataclass(repr=False)
 class Feed:
-    """A recorder, and everything that it hands out.
+    """A recorder, and the listener that keeps everything that it hands out.
 
     Unless told otherwise, it is linked behind an output transport and before a sink.
     """
@@ -109,26 +111,35 @@ class Feed:
     finished: int = 0
 
     def __post_init__(self) -> None:
-        self.recorder = StereoRecorder(
-            on_chunk=self.chunks.append,
-            on_frame=self._see,
-            on_bot_audible=lambda _, edge, which: self.bot_edges.append((which, edge.index)),
-            on_setup=lambda _: None,
-            on_cleanup=self._finish,
-        )
+        self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES)
         if self.linked and self.after_output:
             PacedOutput(TransportParams()).link(self.recorder)
         if self.linked:
             self.recorder.link(self.sink)
 
-    def _see(self, frame: Frame, _: int) -> None:
+    def on_audio(self, pcm: bytes) -> bytes:
+        self.chunks.append(pcm)
+        return pcm
+
+    def on_frame(self, frame: Frame, _at: int, track: UserTrack) -> None:
         self.seen.append(frame)
         if isinstance(frame, VADUserStartedSpeakingFrame):
-            self.user_edges.append(("from", self.recorder.user_onset(DETECTED)))
+            self.user_edges.append(("from", track.user_onset(DETECTED)))
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            self.user_edges.append(("until", self.recorder.user_offset(DETECTED)))
+            self.user_edges.append(("until", track.user_offset(DETECTED)))
 
-    async def _finish(self) -> None:
+    def on_bot_onset(self, _at: int, edge: Edge) -> None:
+        self.bot_edges.append(("from", edge.index))
+
+    def on_bot_offset(self, _at: int, edge: Edge) -> None:
+        self.bot_edges.append(("until", edge.index))
+
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Return the pipeline's clock."""
+        get_time: Callable[[], int] = setup.clock.get_time
+        return get_time
+
+    async def on_cleanup(self) -> None:
         self.finished += 1
 
     async def start(self) -> Feed:

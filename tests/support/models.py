@@ -18,7 +18,7 @@ Answer: TypeAlias = "str | list[tuple[str, dict[str, Any]]]"
 
 @asynccontextmanager
 async def serve(answers: Sequence[Answer]) -> AsyncIterator[str]:
-    """Serve a model that gives these answers in turn; yields its base URL."""
+    """Serve a model that gives these answers in turn, and yield its base URL."""
     left = iter(answers)
 
     async def complete(request: web.Request) -> web.StreamResponse:

@@ -18,11 +18,11 @@ from support.speech import speech
 
 
 class RealtimeModel(FrameProcessor):
-    """Answers speech with speech; what it understood it tells upstream, after it began to answer.
+    """Answers speech with speech, and sends the transcription upstream after its answer began.
 
     Args:
-        answers: What it says to each turn of the user, piece by piece.
-        understood: What it tells that the user said.
+        answers: Its answer to each turn of the user, in pieces.
+        understood: The transcription of each turn of the user.
     """
 
     def __init__(self, answers: list[list[str]], understood: list[str]) -> None:
@@ -37,7 +37,7 @@ class RealtimeModel(FrameProcessor):
             await self.answer()
 
     async def answer(self) -> None:
-        """Speak, and tell meanwhile what was understood."""
+        """Speak, and then send the transcription upstream."""
         await self.push_frame(TTSStartedFrame())
         for piece in next(self._answers):
             for audio in speech(piece):

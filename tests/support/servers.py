@@ -30,6 +30,7 @@ async def serving(
     event: Handler | None = None,
     ticket: Handler | None = None,
     put: Handler | None = None,
+    answer_secs: float = 0.3,
     upload_secs: float = 0.6,
 ) -> AsyncIterator[tuple[RoarkClient, list[web.Request]]]:
     """Run a real server with scripted handlers, and a client of it; collect the requests."""
@@ -50,7 +51,7 @@ async def serving(
     app.router.add_put("/put", kept(put))
     async with TestServer(app) as server:
         url = str(server.make_url("")).rstrip("/")
-        client = RoarkClient(url, KEY, "call#1", answer_secs=0.3, upload_secs=upload_secs)
+        client = RoarkClient(url, KEY, "call#1", answer_secs=answer_secs, upload_secs=upload_secs)
         try:
             yield client, requests
         finally:

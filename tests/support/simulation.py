@@ -26,7 +26,8 @@ from pipecat.frames.frames import (
 )
 
 from pipecat_roark.conversation.state import CallState
-from pipecat_roark.frames import SPEAKING, Translator
+from pipecat_roark.frames import SPEAKING_FRAMES, FrameReader
+from pipecat_roark.sighting import Sighting
 from support.calls import spoken
 from support.events import ns, wall
 
@@ -142,10 +143,10 @@ class Simulation:
     def report(self, *, ask_after: Sequence[int] = ()) -> CallReport:
         """Return the report, having asked for others after some of the sights."""
         state = CallState("call-1")
-        translator = Translator(state, recorder=None)
+        reader = FrameReader(state)
         sights = sorted(self.sights, key=lambda sight: sight.arrives)
         for position, sight in enumerate(sights):
-            translator.read(sight.frame, ns(sight.at), played=sight.played)
+            reader.read(sight.frame, Sighting(ns(sight.at), sight.played, handed=True))
             if position in ask_after:
                 state.report(ns(sight.at), wall=wall)
         return state.report(ns(self.now), wall=wall)
@@ -155,7 +156,7 @@ class Simulation:
             self._announce_bot(frame, at)
 
     def _announce_bot(self, frame: Frame, at: float) -> None:
-        assert isinstance(frame, SPEAKING)
+        assert isinstance(frame, SPEAKING_FRAMES)
         # Where there is a recorder, its sight is the one that counts.
         lag = 0.0 if self.inline else self.lag
         self._see(frame, at + lag, at, at + 0.001, played=True)

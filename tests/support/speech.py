@@ -1,4 +1,4 @@
-"""What stands in for speech: a tone that is as long as its text."""
+"""A tone in place of speech, as long as its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as the standard has it."""
+"""A strict parser of JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def strict(raw: bytes | str) -> Any:
-    """Parse JSON as the standard has it: UTF-8, every name once, no NaN, no lone surrogate."""
+    """Parse JSON by the standard alone: UTF-8, each name once, no NaN, no lone surrogate."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)

@@ -1,4 +1,4 @@
-"""Calls that are held in a real pipeline, and the transcript that arrives."""
+"""Calls in a real pipeline, and the transcripts that arrive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def held(
     after_output: tuple[FrameProcessor, ...] = (),
     **options: Any,
 ) -> tuple[RoarkObserver, StoredCall]:
-    """Hold a call, and return its observer and what arrived, without a problem."""
+    """Hold a call, check that it arrived without a problem, and return observer and call."""
     roark = RoarkObserver(agent_id="front-desk")
     after = [roark.audio_processor, *after_output]
     await Call([roark], after, before_output=before_output, **options).hold(script)
@@ -36,7 +36,7 @@ async def held(
 
 
 def arrived(local: LocalRoark, roark: RoarkObserver) -> StoredCall:
-    """Return what arrived of an observer's call, without a problem."""
+    """Return the call of an observer as it arrived; check that it has no problem."""
     stored = local.calls[roark.pipecat_call_id]
     assert stored.problems == ()
     assert stored.complete
@@ -44,13 +44,13 @@ def arrived(local: LocalRoark, roark: RoarkObserver) -> StoredCall:
 
 
 def lines(stored: StoredCall) -> list[str]:
-    """Return the turns that arrived, a line each."""
+    """Return the turns of a call, a line each."""
     assert stored.ended is not None
     return [f"{turn['role']}: {turn['content']}" for turn in stored.ended["transcript"]]
 
 
 def audible_secs(stored: StoredCall, until_ms: int | None) -> float:
-    """Return how much there is to be heard of the assistant before a moment of the recording."""
+    """Return for how many seconds the bot is audible before a moment of the recording."""
     assert stored.recording is not None
     assert until_ms is not None
     samples, rate = channel(stored.recording, RIGHT)

@@ -1,4 +1,4 @@
-"""A transport without a network, for code that expects a whole one."""
+"""A transport without a network, for code that needs a complete one."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class ScriptedTransport(BaseTransport):
         return self._loudspeaker
 
     async def hang_up(self) -> None:
-        """Tell that the client is gone, which ends nothing by itself."""
+        """Send the event that the client has gone. The event alone ends no call."""
         await self._call_event_handler("on_client_disconnected", "the client")
 
     def call(self, task: PipelineTask) -> Call:
-        """Return the verbs to hold a call over this transport, in a task built on it."""
+        """Return a call over this transport, in a task built on it."""
         call = Call([], [])
         call.microphone, call.loudspeaker, call.task = self._microphone, self._loudspeaker, task
         return call

@@ -1,4 +1,4 @@
-"""Speech services without a network, on Pipecat's own base: a tone as long as the text."""
+"""Speech services on Pipecat's own base class that speak tones, without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BASE_BRACKETS = "push_start_frame" in inspect.signature(TTSService.__init__).parameters
 """Whether the base class pushes the frames around an utterance."""
 HAS_WORD_TIMES = hasattr(TTSService, "add_word_timestamps")
-"""Whether any service may tell when a word sounds."""
+"""Whether every service can report when a word is spoken."""
 
 
 def _options(**options: bool) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _options(**options: bool) -> dict[str, Any]:
 
 
 class SentenceVoice(TTSService):
-    """Makes the audio of a sentence, and then its text, as services on HTTP do."""
+    """Sends the audio of a sentence and then its text, as services on HTTP do."""
 
     def __init__(self) -> None:
         super().__init__(**_options(push_stop_frames=BASE_BRACKETS))
@@ -56,7 +56,7 @@ class SentenceVoice(TTSService):
 
 
 class SocketVoice(TTSService):
-    """Takes the text, and makes its audio a moment later, as services on a websocket do."""
+    """Takes the text and sends its audio a moment later, as services on a websocket do."""
 
     def __init__(self) -> None:
         super().__init__(**_options())
@@ -98,7 +98,7 @@ class SocketVoice(TTSService):
 
 
 class WordVoice(TTSService):
-    """Tells of every word when it sounds."""
+    """Reports the time of every word."""
 
     def __init__(self) -> None:
         super().__init__(**_options(push_stop_frames=True, push_text_frames=False))

@@ -34,11 +34,12 @@ class CallState:
 
     Args:
         pipecat_call_id: The call's identity.
+        boundary: Catches and logs errors; by default, one of its own does.
     """
 
-    def __init__(self, pipecat_call_id: str) -> None:
+    def __init__(self, pipecat_call_id: str, boundary: ErrorBoundary | None = None) -> None:
         self._pipecat_call_id = pipecat_call_id
-        self._boundary = ErrorBoundary("call")
+        self._boundary = boundary or ErrorBoundary("call")
         self._inbox = Inbox(self._boundary)
         self._tools = Tools()
         self._started: int | None = None

@@ -1,4 +1,4 @@
-"""The delivery: what has arrived at Roark, what is tried again, and what is lost.
+"""The delivery: it sends a call to Roark, tries again what failed, and counts what is lost.
 
-Private to the library; the doors are `delivery.Delivery`, `client.RoarkClient` and `recovery`.
+Private to the library. Other modules use `delivery.Delivery`, `client.RoarkClient` and `recovery`.
 """

@@ -1,63 +1,84 @@
-"""Getting what was captured to Roark: beside the call while it runs, and whole when it ends.
+"""The delivery: it sends to Roark what was captured of one call, while it runs and when it ends.
 
 The rules:
 
-1. `call-started` goes first, beside everything else; a chunk never waits for it.
-2. Chunks go in order, a few at a time, and each is tried until it arrives or the ending gives up.
-3. `call-ended` goes last, after every chunk has arrived or was given up.
-4. The ending has one deadline. A part of it is kept for `call-ended`. What waits for its next try
-   when the ending begins is tried at once, and no try waits long any more unless Roark asks for it.
-5. A refused key closes the gate: nothing else of this call is sent.
-6. Audio that waits for the API is bounded. What goes over the bound is sent as silence of the same
-   length, so that nothing after it shifts, and counted as lost.
-7. What was captured is owed until it has arrived. What is owed in the end is said, and why.
-8. With a spool nothing is sent before it is on disk, audio that memory has no room for is read back
-   from there, and what is owed in the end stays there with `call-ended`, to be delivered later.
+1. `call-started` is sent first. Audio chunks do not wait for its answer.
+2. Chunks are sent in order, a few at a time. Each is tried until it arrives, or until the ending
+   runs out of time.
+3. `call-ended` is sent last, after every chunk has arrived or was given up.
+4. The ending has one deadline, and a part of it is reserved for `call-ended`. When the ending
+   begins, requests that wait for their next try are tried at once, and later waits are short
+   unless Roark asks for longer ones.
+5. If Roark refuses the key, nothing else of this call is sent.
+6. Audio that waits in memory is bounded. Audio above the bound is sent as silence of the same
+   length, so that nothing after it shifts, and is counted as lost.
+7. Everything captured is owed until it has arrived. What is still owed at the end is reported with
+   its last error.
+8. With a spool, nothing is sent before it is on disk. Audio above the bound in memory is read back
+   from the disk, and what is still owed at the end waits there, together with `call-ended`.
+9. With a spool, only Roark's own "no" makes a loss final. A chunk that the object store refused
+   again and again waits there once; a later delivery gives it up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
-from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-import stamina
 from loguru import logger
 
-from pipecat_roark.delivery.retry import Backoff, DeliveryError
-from pipecat_roark.receipt import CHUNK, Item, Ledger
+from pipecat_roark.delivery.retrier import Retrier
+from pipecat_roark.delivery.retry import DeliveryError
+from pipecat_roark.delivery.sender import Owed, Sender
+from pipecat_roark.delivery.tasks import Tasks
+from pipecat_roark.delivery.trouble import Trouble
+from pipecat_roark.receipt import CHUNK, Cause, Ledger
 from pipecat_roark.settings import DEADLINE_SECS, MAX_WAITING_BYTES
+from pipecat_roark.spool.spool import NoSpool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pipecat_roark.delivery.client import RoarkClient
     from pipecat_roark.receipt import Receipt
-    from pipecat_roark.spool.writer import SpoolWriter
+    from pipecat_roark.spool.spool import Spool
 
+STARTED, ENDED = "call-started", "call-ended"
 CHUNK_BYTES = 256 * 1024
 """Size of a chunk, all channels together."""
 IN_FLIGHT = 3
 """Uploads at the same time."""
 _AUDIO_SHARE = 0.75
-"""Part of the deadline in which chunks may use up the time."""
-_REST_SHARE = 0.05
-"""Part of the deadline that a try may wait in the ending, so that a flaky API gets many of them."""
-_CANCEL_SECS = 0.1
-"""How long a cancelled task may take before it is cancelled again."""
-_SILENCED = "sent as silence: too much audio was waiting"
-_UNREADABLE = "sent as silence: it can't be read from the spool"
-_NO_ROOM = "no room in the spool"
+"""Share of the deadline after which chunks are given up, so that `call-ended` has time left."""
+_WAIT_SHARE = 0.05
+"""Share of the deadline that a wait may take in the ending, so that there are many tries."""
+_SILENCE = bytes(CHUNK_BYTES)
+"""Silence takes no room: a call on hold for an hour must not cost the speech that follows."""
+_NO_ROOM = Cause("no room in the spool", "spool-full")
 
 
-@dataclass(slots=True)
-class _Chunk:
-    index: int
-    size: int
-    pcm: bytes | None
+class _Phase(Enum):
+    """Where a delivery is.
+
+    RUNNING -> ENDING -> CLOSING -> OVER, each when the one before is done. Until it is OVER, a
+    refused key leads from everywhere to REFUSED, and from there only to OVER.
+    """
+
+    RUNNING = auto()
+    """The call goes on."""
+    ENDING = auto()
+    """The call has ended; the rest of its audio has time to arrive."""
+    CLOSING = auto()
+    """No more audio is sent; `call-ended` has time to arrive."""
+    REFUSED = auto()
+    """Roark refused the key: every request fails before it is sent."""
+    OVER = auto()
+    """Nothing is sent any more."""
 
 
 class Delivery:
@@ -67,10 +88,12 @@ class Delivery:
         client: Sends one request at a time.
         label: Names the call in the log.
         deadline_secs: Bound on the ending, in seconds.
-        max_waiting_bytes: Bound on the audio that waits in memory. A stretch that comes while
-            nothing waits is taken whatever its length.
-        spool: Keeps the call on disk, if it is wanted.
+        max_waiting_bytes: Bound on the audio that waits in memory. If nothing is waiting, a buffer
+            of any size is accepted.
+        spool: Keeps the call on disk; by default nothing does.
         jitter: Returns a random number between two bounds.
+        clock: Returns the time in seconds.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(  # noqa: PLR0913  # keyword-only, each with a default
@@ -80,8 +103,10 @@ class Delivery:
         label: str,
         deadline_secs: float = DEADLINE_SECS,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
-        spool: SpoolWriter | None = None,
+        spool: Spool | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.chunks = 0
         """Chunks captured so far."""
@@ -89,17 +114,18 @@ class Delivery:
         self._label = label
         self._deadline_secs = deadline_secs
         self._max_waiting_bytes = max_waiting_bytes
-        self._spool = spool
-        self._jitter = jitter
-        self._waiting_bytes = 0
-        self._queue: deque[_Chunk] = deque()
-        self._events: set[asyncio.Future[Any]] = set()
-        self._uploads: set[asyncio.Future[Any]] = set()
-        self._rests: set[asyncio.Future[Any]] = set()
+        self._spool = NoSpool() if spool is None else spool
+        self._clock = clock
+        self._tasks = Tasks(clock, sleep)
+        self._retrier = Retrier(jitter, sleep)
         self._ledger = Ledger()
-        self._ending = False
-        self._refused = False
-        self._over = False
+        self._trouble = Trouble(label, clock)
+        self._sender = Sender(self._ledger, self._trouble)
+        self._phase = _Phase.RUNNING
+        self._resumed = False
+        self._waiting_bytes = 0
+        self._queue: deque[Owed] = deque()
+        self._uploads: set[asyncio.Task[None]] = set()
 
     @property
     def receipt(self) -> Receipt:
@@ -108,217 +134,184 @@ class Delivery:
 
     def begin(self, event: bytes) -> None:
         """Send `call-started` in the background."""
-        if self._spool is not None:
-            self._spool.keep_event("call-started", event)
-        self._ledger.captured("call-started")
-        self._send_event("call-started", event)
+        self.send_event(STARTED, event)
 
-    def resume(self, started: bytes | None, chunks: Mapping[int, int]) -> None:
-        """Send what is left of a call in the spool.
+    def send_event(self, name: str, event: bytes) -> None:
+        """Send an event in the background, beside the chunks.
 
         Args:
-            started: `call-started`, unless it arrived.
-            chunks: The size of each chunk that did not, by index.
+            name: Its name on the receipt and in the spool.
+            event: Its bytes.
         """
-        if started is not None:
-            self._ledger.captured("call-started")
-            self._send_event("call-started", started)
+        self._start(self._capture_event(name, event))
+
+    def resume(self, events: Mapping[str, bytes], chunks: Mapping[int, int]) -> None:
+        """Send in the background what is left of a call in the spool.
+
+        Args:
+            events: Events that have not arrived, by name; without `call-ended`.
+            chunks: The size of each chunk that has not arrived, by index.
+        """
+        self._resumed = True
+        for name, event in events.items():
+            self._ledger.captured(name)
+            self._start(self._event(name, event))
         for index, size in sorted(chunks.items()):
-            self._queue.append(_Chunk(index, size, None))
             self._ledger.captured(CHUNK, size)
-        self._send_chunks()
+            self._queue.append(self._chunk(index, size, None))
+        self._upload_waiting()
 
     def add_audio(self, pcm: bytes) -> None:
-        """Take the next stretch of the recording; it becomes one chunk, or more if it is long."""
+        """Queue the next part of the recording: one chunk, or more if it is long."""
         waiting = self._waiting_bytes
         fits = not waiting or waiting + len(pcm) <= self._max_waiting_bytes
         for start in range(0, len(pcm), CHUNK_BYTES):
             part = pcm[start : start + CHUNK_BYTES]
-            if self._spool is not None:
-                self._spool.keep_chunk(self.chunks, part)
-            self._queue.append(_Chunk(self.chunks, len(part), part if fits else None))
-            self._waiting_bytes += len(part) if fits else 0
             self._ledger.captured(CHUNK, len(part))
+            if self._phase is not _Phase.OVER:
+                self._spool.keep_chunk(self.chunks, part)
+            chunk = self._chunk(self.chunks, len(part), part, fits=fits)
+            self._queue.append(chunk)
+            self._waiting_bytes += chunk.memory_bytes
             self.chunks += 1
-        self._send_chunks()
+        self._upload_waiting()
 
     async def finish(self, event: bytes) -> None:
-        """Deliver what is left, then `call-ended`; over within the deadline, whatever happens."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._ledger.captured("call-ended")
-        if self._spool is not None:
-            self._spool.keep_event("call-ended", event)
-        self._ending = True
+        """Deliver what is left, then `call-ended`.
+
+        It returns within the deadline, whatever happens.
+        """
+        began = self._clock()
+        last = self._capture_event(ENDED, event)
+        self._enter(_Phase.ENDING)
+        self._retrier.limit_waits(self._deadline_secs * _WAIT_SHARE)
+        self._retrier.cut_waits()
+        # Where the time does not suffice for all of it, silence gives way to speech.
+        self._queue = deque(sorted(self._queue, key=_is_silence))
         try:
-            self._hurry()
-            await self._settle(began + self._deadline_secs * _AUDIO_SHARE)
-            await self._stop()
-            if not (self._spooled and self._ledger.owed > 1):
-                self._send_event("call-ended", event)
-                await self._settle(began + self._deadline_secs)
+            await self._tasks.wait_until(began + self._deadline_secs * _AUDIO_SHARE)
+            self._enter(_Phase.CLOSING)
+            self._queue.clear()
+            await self._tasks.cancel()
+            if not (self._spool.healthy and self._ledger.owed.keys() - {ENDED}):
+                self._start(last)
+                await self._tasks.wait_until(began + self._deadline_secs)
         finally:
-            await self._stop()
-            if self._spool is not None and self._spooled and await self._spool.kept():
+            self._enter(_Phase.OVER)
+            self._queue.clear()
+            await self._tasks.cancel()
+            if await self._spool.flushed():
                 for _ in range(self._spool.unkept):
                     self._ledger.lost(CHUNK, _NO_ROOM)
-            self._ledger.close(loop.time() - began, spooled=self._spooled)
-            self._tell()
+            self._ledger.close(self._clock() - began, spooled=self._spool.healthy)
+            _log_receipt(self._label, self.receipt)
             await self._client.aclose()
-            if self._spool is not None:
-                await self._spool.close(done=not self.receipt.spooled)
+            await self._spool.close(done=not self.receipt.spooled)
 
-    @property
-    def _spooled(self) -> bool:
-        return self._spool is not None and self._spool.healthy
+    def _event(self, name: str, event: bytes) -> Owed:
+        return Owed(what=name, key=name, body=event, send=self._client.send_event)
 
-    async def _settle(self, until: float) -> None:
-        """Wait for what is under way, but no longer than until a time of the event loop."""
-        loop = asyncio.get_running_loop()
-        while (tasks := self._events | self._uploads) and (left := until - loop.time()) > 0:
-            await asyncio.wait(tasks, timeout=left)
+    def _chunk(self, index: int, size: int, pcm: bytes | None, *, fits: bool = False) -> Owed:
+        body: bytes | Callable[[], Awaitable[bytes | None]]
+        body, memory_bytes = partial(self._spool.read_chunk, index), 0
+        if pcm == _SILENCE[:size]:
+            body = _SILENCE[:size]  # of a whole chunk, the same object, whatever waits
+        elif pcm is not None and fits:
+            body, memory_bytes = pcm, size
+        return Owed(
+            what=CHUNK,
+            key=index,
+            body=body,
+            send=partial(self._client.upload_chunk, index),
+            audio_bytes=size,
+            memory_bytes=memory_bytes,
+        )
 
-    async def _stop(self) -> None:
-        """Give up what is left."""
-        self._over = True
-        self._queue.clear()
-        while tasks := self._events | self._uploads:
-            for task in tasks:
-                task.cancel()
-            # Once more if need be: `wait_for` of Python 3.11 and older can swallow a cancellation.
-            await asyncio.wait(tasks, timeout=_CANCEL_SECS)
+    def _capture_event(self, name: str, event: bytes) -> Owed:
+        self._ledger.captured(name)
+        self._spool.keep_event(name, event)
+        return self._event(name, event)
 
-    def _send_chunks(self) -> None:
-        if not self._over:
+    def _enter(self, phase: _Phase) -> None:
+        if self._phase is not _Phase.REFUSED or phase is _Phase.OVER:
+            self._phase = phase
+
+    def _start(self, owed: Owed) -> None:
+        self._tasks.start(self._deliver(owed))
+
+    def _upload_waiting(self) -> None:
+        if self._phase in {_Phase.RUNNING, _Phase.ENDING, _Phase.REFUSED}:
             for _ in range(min(len(self._queue), IN_FLIGHT - len(self._uploads))):
-                _spawn(self._upload(), self._uploads)
-
-    def _send_event(self, what: Item, event: bytes) -> None:
-        _spawn(self._deliver_event(what, event), self._events)
-
-    async def _deliver_event(self, what: Item, event: bytes) -> None:
-        if self._spool is not None:
-            await self._spool.kept()
-        outcome = await self._outcome(what, partial(self._client.send_event, event))
-        if outcome == "arrived":
-            self._ledger.delivered(what)
-        if outcome != "owed" and self._spool is not None:
-            self._spool.drop_event(what)
+                task = self._tasks.start(self._upload())
+                self._uploads.add(task)
+                task.add_done_callback(self._uploads.discard)
 
     async def _upload(self) -> None:
         while self._queue:
-            chunk = self._queue.popleft()
-            pcm = await self._read(chunk)
-            silence = bytes(chunk.size) if pcm is None else pcm
-            send = partial(self._client.upload_chunk, chunk.index, silence)
-            outcome = await self._outcome(CHUNK, send)
-            if outcome == "arrived" and pcm is None:
-                self._ledger.lost(CHUNK, _SILENCED if self._spool is None else _UNREADABLE)
-            elif outcome == "arrived":
-                self._ledger.delivered(CHUNK, chunk.size)
-            if outcome != "owed" and self._spool is not None:
-                self._spool.drop_chunk(chunk.index)
-            if chunk.pcm is not None:
-                self._waiting_bytes -= chunk.size
+            await self._deliver(owed := self._queue.popleft())
+            self._waiting_bytes -= owed.memory_bytes
 
-    async def _read(self, chunk: _Chunk) -> bytes | None:
-        """Return a chunk's audio, if it is anywhere."""
-        if self._spool is not None:
-            await self._spool.kept()
-            if chunk.pcm is None:
-                return await self._spool.read_chunk(chunk.index)
-        return chunk.pcm
-
-    async def _outcome(
-        self, what: Item, send: Callable[[], Awaitable[None]]
-    ) -> Literal["arrived", "lost", "owed"]:
-        """Send until it arrives or never can."""
+    async def _deliver(self, owed: Owed) -> None:
+        """Send something until it arrives, or never can."""
+        await self._spool.flushed()
+        body = owed.body if isinstance(owed.body, bytes) else await owed.body()
         try:
-            await self._persist(what, send)
+            await self._persist(owed, bytes(owed.audio_bytes) if body is None else body)
         except DeliveryError as error:
-            if self._refused and self._spooled:
-                return "owed"  # to another key
-            self._ledger.lost(what, str(error))
-            return "lost"
-        return "arrived"
-
-    async def _persist(self, what: Item, send: Callable[[], Awaitable[None]]) -> None:
-        tries = self._tries()
-        failure: DeliveryError | None = None
-        while True:
-            # The rest before a try is a task of its own, so that `_hurry` can cut it short.
-            rest = _spawn(anext(tries), self._rests)
-            await asyncio.gather(rest, return_exceptions=True)
-            if rest.cancelled():
-                tries = self._tries()
-                continue
-            attempt = rest.result()
-            if failure is not None and not self._refused:
-                self._ledger.retried(what)
-            failure = await self._try(what, send)
-            if failure is None:
+            self._trouble.given_up(owed.key)
+            if error.refused:
+                self._refuse(error)
+            if self._spool.healthy and not self._is_final(error):
                 return
-            with attempt:
-                raise failure
-
-    def _tries(self) -> AsyncIterator[stamina.Attempt]:
-        return aiter(stamina.retry_context(on=Backoff(self._rest), attempts=None, timeout=None))
-
-    def _rest(self, least: float, most: float) -> float:
-        if self._ending:
-            most = min(most, self._deadline_secs * _REST_SHARE)
-        return self._jitter(least, most)
-
-    def _hurry(self) -> None:
-        """Let what rests between two tries be tried at once."""
-        for rest in self._rests:
-            rest.cancel()
-
-    async def _try(self, what: Item, send: Callable[[], Awaitable[None]]) -> DeliveryError | None:
-        """Send once. Return what went wrong, if anything did."""
-        if self._refused:
-            return DeliveryError("the API key was refused", retryable=False)
-        try:
-            await send()
-        except DeliveryError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001  # counted and said, whatever it is
-            failure = DeliveryError(type(error).__name__, retryable=False)
+            self._ledger.lost(owed.what, error.cause)
         else:
-            self._ledger.tried(what)
-            return None
-        self._ledger.tried(what, str(failure))
-        if failure.refused:
-            self._close_gate(failure)
-        return failure
+            if body is None:
+                self._ledger.lost(owed.what, self._spool.silenced)
+            else:
+                self._ledger.delivered(owed.what, owed.audio_bytes)
+        self._spool.drop(owed.key)
 
-    def _close_gate(self, failure: DeliveryError) -> None:
-        if not self._refused:
-            self._refused = True
-            self._hurry()
+    async def _persist(self, owed: Owed, body: bytes) -> None:
+        """Repeat a request until it succeeds.
+
+        Raises:
+            DeliveryError: If it never can.
+        """
+        async for attempt in self._retrier.attempts():
+            with attempt:
+                if self._phase is _Phase.REFUSED:
+                    raise DeliveryError("the API key was refused", retryable=False, refused=True)
+                again = attempt.retry_state.attempt_number > 1
+                await self._sender.send(owed, body, again=again)
+
+    def _is_final(self, error: DeliveryError) -> bool:
+        """Return whether no later delivery can help either."""
+        return error.cause.reason == "rejected" and (self._resumed or not error.retryable)
+
+    def _refuse(self, error: DeliveryError) -> None:
+        if self._phase is not _Phase.REFUSED:
+            self._enter(_Phase.REFUSED)
+            self._retrier.cut_waits()
             logger.warning(
-                f"{failure}: the API key is wrong, or bound to another integration. "
+                f"{error}: the API key is wrong, or bound to another integration. "
                 f"Nothing more of call {self._label} is sent."
             )
 
-    def _tell(self) -> None:
-        """Say once, at the end, what arrived, and what didn't."""
-        receipt = self.receipt
-        logger.info(
-            f"Call {self._label} has ended: {receipt.chunks.delivered} of "
-            f"{receipt.chunks.captured} audio chunks are at Roark, {receipt.delivered_bytes} bytes."
-        )
-        missing = " ".join(
-            f"{kind}: {', '.join(f'{gap.count} x {gap.what} ({gap.why})' for gap in gaps)}."
-            for kind, gaps in (("Lost", receipt.lost), ("In the spool", receipt.spooled))
-            if gaps
-        )
-        if missing:
-            logger.warning(f"Call {self._label} is not whole at Roark. {missing}")
+
+def _is_silence(owed: Owed) -> bool:
+    return owed.body == _SILENCE[: owed.audio_bytes]
 
 
-def _spawn(work: Awaitable[Any], group: set[asyncio.Future[Any]]) -> asyncio.Future[Any]:
-    task = asyncio.ensure_future(work)
-    group.add(task)
-    task.add_done_callback(group.discard)
-    return task
+def _log_receipt(label: str, receipt: Receipt) -> None:
+    """Log what arrived, and what did not."""
+    logger.info(
+        f"Call {label} has ended: {receipt.chunks.delivered} of "
+        f"{receipt.chunks.captured} audio chunks are at Roark, {receipt.delivered_bytes} bytes."
+    )
+    missing = " ".join(
+        f"{kind}: {', '.join(map(str, losses))}."
+        for kind, losses in (("Lost", receipt.lost), ("In the spool", receipt.spooled))
+        if losses
+    )
+    if missing:
+        logger.warning(f"Call {label} is not whole at Roark. {missing}")

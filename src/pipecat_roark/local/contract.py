@@ -1,7 +1,10 @@
-"""What Roark's three requests hold: the wire contract as tables, and the questions asked of it.
+"""The wire contract of Roark's three requests, as tables, and the checks of a request against it.
 
-Nothing here does I/O. Each question is answered with the status to refuse the request with and why,
-or with None when nothing is wrong.
+This is on purpose a second opinion on the wire. It was written apart from `pipecat_roark.wire` and
+must not be merged with it: a field that the library encodes in the wrong way would then be wrong in
+both, and no test would see it.
+
+Nothing here does I/O. Each check returns why to refuse a request, or None if nothing is wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from pipecat_roark.local.schema import Check, Row
+    from pipecat_roark.local.schema import Check, Row, Rule
 
 CALL_STARTED = "call-started"
 CALL_ENDED = "call-ended"
@@ -45,7 +48,7 @@ _KEY_HEADERS = ("authorization", "x-roark-api-key")
 
 
 class Refusal(NamedTuple):
-    """Why a request is refused, and the HTTP status that says so."""
+    """The HTTP status to refuse a request with, and its problems, a sentence each."""
 
     status: int
     problems: tuple[str, ...]
@@ -67,7 +70,7 @@ def _results_follow_their_calls(records: Sequence[Row]) -> Iterator[str]:
             yield f"[{i}]: a tool_result without its tool_call before it"
 
 
-def _first_speaker_is_told(ended: Row) -> Iterator[str]:
+def _first_speaker_fits(ended: Row) -> Iterator[str]:
     turns = ended.get("transcript")
     if turns is None:
         return
@@ -77,7 +80,7 @@ def _first_speaker_is_told(ended: Row) -> Iterator[str]:
         yield "agentSpokeFirst: contradicts the role of the first turn"
 
 
-def _offsets_have_a_recording(ended: Row) -> Iterator[str]:
+def _offsets_need_a_recording(ended: Row) -> Iterator[str]:
     if "recordingSampleRate" not in ended:
         yield from (f"{path}: given without a recording" for path, _ in offsets(ended))
 
@@ -91,95 +94,87 @@ _TURN_RULES = (
 )
 
 
-def _turn(role: str, optional: Mapping[str, Check]) -> Check:
+def _turn(optional: Mapping[str, Check]) -> Check:
     return record(
-        required={"role": exactly(role), "content": text, "timestamp": utc, "endTimestamp": utc},
+        required={"role": text, "content": text, "timestamp": utc, "endTimestamp": utc},
         optional={**_OFFSETS, **optional},
         rules=_TURN_RULES,
     )
 
 
-def _tool_record(kind: str, required: Mapping[str, Check]) -> Check:
+def _tool_record(required: Mapping[str, Check]) -> Check:
     return record(
-        required={"kind": exactly(kind), "toolCallId": filled, "timestamp": utc, **required},
+        required={"kind": text, "toolCallId": filled, "timestamp": utc, **required},
         optional={"audioOffsetMs": _OFFSET},
     )
+
+
+def lifecycle_event(
+    required: Mapping[str, Check],
+    optional: Mapping[str, Check] | None = None,
+    rules: Sequence[Rule] = (),
+) -> Check:
+    """Accept an event that has these fields and those of every event."""
+    common = {"event": text, "pipecatCallId": filled, "eventTimestamp": utc}
+    return record(required={**common, **required}, optional=optional, rules=rules)
 
 
 _TURN = variants(
     "role",
     {
-        "user": _turn(
-            "user", {"userId": filled, "language": matching(_LANGUAGE, "a BCP-47 language tag")}
-        ),
-        "assistant": _turn("assistant", {}),
+        "user": _turn({"userId": filled, "language": matching(_LANGUAGE, "a BCP-47 language tag")}),
+        "assistant": _turn({}),
     },
 )
 _TOOL_RECORD = variants(
     "kind",
     {
-        "tool_call": _tool_record("tool_call", {"name": filled, "arguments": text}),
-        "tool_result": _tool_record("tool_result", {"content": text}),
+        "tool_call": _tool_record({"name": filled, "arguments": text}),
+        "tool_result": _tool_record({"content": text}),
     },
 )
 
-EVENT = variants(
-    "event",
-    {
-        CALL_STARTED: record(
-            required={
-                "event": exactly(CALL_STARTED),
-                "pipecatCallId": filled,
-                "eventTimestamp": utc,
-                "agentId": filled,
-            },
-            optional={"agentName": text, "agentPrompt": text},
-        ),
-        CALL_ENDED: record(
-            required={
-                "event": exactly(CALL_ENDED),
-                "pipecatCallId": filled,
-                "eventTimestamp": utc,
-                "callStartedAt": nullable(utc),
-                "callEndedAt": nullable(utc),
-                "callEndedReason": filled,
-            },
-            optional={
-                "agentSpokeFirst": flag,
-                # A WAV header has room for no more; real rates and channels lie far below.
-                "recordingSampleRate": integer(1, 768_000),
-                "recordingNumChannels": integer(1, 2),
-                "transcript": rows(
-                    _TURN,
-                    rules=[
-                        ascending("timestamp", parse_utc),
-                        # Only within a track: audio that came late moves one track's turns.
-                        ascending("audioOffsetMs", int, per="role"),
-                    ],
-                ),
-                "toolCalls": rows(
-                    _TOOL_RECORD,
-                    # Results may stand with their calls, or where they came among all records.
-                    rules=[
-                        ascending("timestamp", parse_utc, among=_is_call),
-                        ascending("timestamp", parse_utc, per="toolCallId"),
-                        _results_follow_their_calls,
-                    ],
-                ),
-            },
-            rules=[
-                not_before("callEndedAt", "callStartedAt", parse_utc),
-                together("recordingSampleRate", "recordingNumChannels"),
-                _first_speaker_is_told,
-                _offsets_have_a_recording,
-            ],
-        ),
-    },
-)
+EVENTS: dict[str, Check] = {
+    CALL_STARTED: lifecycle_event({"agentId": filled}, {"agentName": text, "agentPrompt": text}),
+    CALL_ENDED: lifecycle_event(
+        {"callStartedAt": nullable(utc), "callEndedAt": nullable(utc), "callEndedReason": filled},
+        {
+            "agentSpokeFirst": flag,
+            # A WAV header has no room for more; real rates and channels are far below.
+            "recordingSampleRate": integer(1, 768_000),
+            "recordingNumChannels": integer(1, 2),
+            "transcript": rows(
+                _TURN,
+                rules=[
+                    ascending("timestamp", parse_utc),
+                    # Only within a track: audio that came late moves the turns of one track.
+                    ascending("audioOffsetMs", int, per="role"),
+                ],
+            ),
+            "toolCalls": rows(
+                _TOOL_RECORD,
+                # A result may stand right after its call, or among all records by its time.
+                rules=[
+                    ascending("timestamp", parse_utc, among=_is_call),
+                    ascending("timestamp", parse_utc, per="toolCallId"),
+                    _results_follow_their_calls,
+                ],
+            ),
+        },
+        rules=[
+            not_before("callEndedAt", "callStartedAt", parse_utc),
+            together("recordingSampleRate", "recordingNumChannels"),
+            _first_speaker_fits,
+            _offsets_need_a_recording,
+        ],
+    ),
+}
+"""The kinds of events, and the check of each. A new event is one more line here."""
+EVENT = variants("event", EVENTS)
 UPLOAD_REQUEST = record(
     required={
         "pipecatCallId": filled,
-        # A million chunks are two weeks of call, and as many as six digits of file name hold.
+        # A million chunks are two weeks of call. The chunk's file name has six digits.
         "chunkIndex": integer(0, 999_999),
         "contentType": exactly(CHUNK_TYPE),
     }
@@ -189,16 +184,16 @@ UPLOAD_REQUEST = record(
 def read_message(
     headers: Mapping[str, str], raw: bytes, check: Check, api_key: str | None
 ) -> tuple[dict[str, Any], Refusal | None]:
-    """Read and judge a JSON request to Roark.
+    """Read a JSON request to Roark and check it.
 
     Args:
-        headers: The request's headers, looked up in lower case.
+        headers: The request's headers, by names in lower case.
         raw: The request's body.
         check: `EVENT` or `UPLOAD_REQUEST`.
         api_key: The only key to accept; None accepts any.
 
     Returns:
-        The JSON object in the body (an empty one if there is none), and why to refuse it, if so.
+        The JSON object in the body (empty if there is none), and why to refuse the request, if so.
     """
     body = _parse_object(raw)
     refusal = _first_refusal(
@@ -211,20 +206,20 @@ def read_message(
 
 
 def refuse_chunk(headers: Mapping[str, str], data: bytes) -> Refusal | None:
-    """Judge the upload of a chunk to a presigned URL."""
+    """Check the upload of a chunk to a presigned URL."""
     return _first_refusal(
         (
             400,
             [f"{name}: not a signed header" for name in _KEY_HEADERS if name in headers],
         ),
-        # The signature covers the very header that was asked for.
+        # The signature covers the header as it was asked for.
         (415, _check_type(headers.get("content-type", ""), CHUNK_TYPE)),
         (422, _check_samples(data)),
     )
 
 
 def offsets(ended: Row) -> Iterator[tuple[str, int]]:
-    """Each place in the recording that a call-ended names: its path and its milliseconds."""
+    """Yield the path and the milliseconds of each place in the recording that call-ended names."""
     for name in ("transcript", "toolCalls"):
         for i, row in enumerate(ended.get(name, ())):
             for field in OFFSET_FIELDS:

@@ -1,8 +1,8 @@
-"""Checks of plain JSON values, built from small ones.
+"""Checks of plain JSON values, built from smaller checks.
 
-A check takes a value and its path and yields one sentence for each thing wrong with it. A rule
-looks at fields together, so it is asked only once each of them has the right shape. No sentence
-quotes a value: values are what people said.
+A check takes a value and its path, and yields one sentence for each problem. A rule compares
+fields with each other, so it runs only if each of them is well-formed. No sentence quotes a value,
+because values hold what people said.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_NAME_SHOWN = 40
 
 
 def parse_utc(value: str) -> datetime:
-    """Read an ISO 8601 moment in UTC, to the microsecond.
+    """Return an ISO 8601 moment in UTC, to the microsecond.
 
     Raises:
         ValueError: `value` is no such moment.
@@ -36,25 +36,25 @@ def parse_utc(value: str) -> datetime:
 
 
 def text(value: object, path: str) -> Iterator[str]:
-    """Any string."""
+    """Accept any string."""
     if not isinstance(value, str):
         yield f"{path}: not a string"
 
 
 def filled(value: object, path: str) -> Iterator[str]:
-    """A string that says something."""
+    """Accept a string that is more than white space."""
     if not isinstance(value, str) or not value.strip():
         yield f"{path}: not a non-empty string"
 
 
 def flag(value: object, path: str) -> Iterator[str]:
-    """True or false."""
+    """Accept true or false."""
     if not isinstance(value, bool):
         yield f"{path}: not a boolean"
 
 
 def utc(value: object, path: str) -> Iterator[str]:
-    """An ISO 8601 moment in UTC."""
+    """Accept an ISO 8601 moment in UTC."""
     try:
         parse_utc(value if isinstance(value, str) else "")
     except ValueError:
@@ -62,7 +62,7 @@ def utc(value: object, path: str) -> Iterator[str]:
 
 
 def exactly(expected: str) -> Check:
-    """Accept this one string."""
+    """Accept only this string."""
 
     def check(value: object, path: str) -> Iterator[str]:
         if value != expected:
@@ -72,7 +72,7 @@ def exactly(expected: str) -> Check:
 
 
 def matching(pattern: re.Pattern[str], description: str) -> Check:
-    """Accept a string that matches as a whole."""
+    """Accept a string that the whole pattern matches."""
 
     def check(value: object, path: str) -> Iterator[str]:
         if not isinstance(value, str) or pattern.fullmatch(value) is None:
@@ -82,7 +82,7 @@ def matching(pattern: re.Pattern[str], description: str) -> Check:
 
 
 def integer(low: int, high: int | None = None) -> Check:
-    """Accept a whole number from `low` to `high`, both included; Python's booleans are none."""
+    """Accept a whole number from `low` to `high`, both included, but no boolean."""
     limits = f"of at least {low}" if high is None else f"from {low} to {high}"
 
     def check(value: object, path: str) -> Iterator[str]:
@@ -113,7 +113,7 @@ def record(
     optional: Mapping[str, Check] | None = None,
     rules: Sequence[Rule] = (),
 ) -> Check:
-    """Accept an object with these fields and no other."""
+    """Accept an object that has these fields and no others."""
     fields = {**required, **(optional or {})}
 
     def check(value: object, path: str) -> Iterator[str]:
@@ -134,7 +134,7 @@ def record(
 
 
 def variants(tag: str, choices: Mapping[str, Check]) -> Check:
-    """Accept an object of the kind that its field `tag` names."""
+    """Accept an object that passes the check of its kind, which its field `tag` names."""
 
     def check(value: object, path: str) -> Iterator[str]:
         if not isinstance(value, dict):
@@ -150,7 +150,7 @@ def variants(tag: str, choices: Mapping[str, Check]) -> Check:
 
 
 def rows(inner: Check, *, rules: Sequence[RowsRule] = ()) -> Check:
-    """Accept a list with something in it, each of which `inner` accepts."""
+    """Accept a list that is not empty, if `inner` accepts each of its items."""
 
     def check(value: object, path: str) -> Iterator[str]:
         if not isinstance(value, list) or not value:
@@ -167,7 +167,7 @@ def rows(inner: Check, *, rules: Sequence[RowsRule] = ()) -> Check:
 
 
 def together(*names: str) -> Rule:
-    """Fields that come all or none."""
+    """Demand all of these fields, or none of them."""
 
     def rule(row: Row) -> Iterator[str]:
         absent = [name for name in names if name not in row]
@@ -179,7 +179,7 @@ def together(*names: str) -> Rule:
 
 
 def not_before(later: str, earlier: str, key: Callable[[Any], Any]) -> Rule:
-    """Two fields, where both are there, of which `later` doesn't come before `earlier`."""
+    """Demand that `later` doesn't come before `earlier`, if both fields are there."""
 
     def rule(row: Row) -> Iterator[str]:
         values = row.get(earlier), row.get(later)
@@ -196,7 +196,14 @@ def ascending(
     among: Callable[[Row], bool] = bool,
     per: str | None = None,
 ) -> RowsRule:
-    """Rows whose field `name` never goes back, `among` some of them with the same field `per`."""
+    """Demand that a field never decreases from row to row.
+
+    Args:
+        name: The field. Rows without it are skipped.
+        key: Turns its value into something that can be compared.
+        among: Selects the rows to compare.
+        per: Compares only rows with the same value of this field.
+    """
 
     def rule(rows: Sequence[Row]) -> Iterator[str]:
         latest: dict[object, Any] = {}

@@ -1,7 +1,7 @@
-"""The order in which one call's requests may come.
+"""The sequence in which one call's requests come.
 
-Nothing new comes after call-ended, and what comes twice is the same both times. The real Roark
-accepts requests that break this; so do these verbs, and say what was wrong.
+Nothing new may come after call-ended, and what is sent again must be the same as before. The real
+Roark accepts requests that break these rules. So does the local one, and it reports the problem.
 """
 
 from __future__ import annotations
@@ -13,56 +13,61 @@ from typing import NamedTuple
 from pipecat_roark.local.contract import CALL_ENDED, CALL_STARTED
 
 
-class Arrival(NamedTuple):
-    """Whether something came for the first time, and what is wrong with its coming now."""
+class Step(NamedTuple):
+    """One request of a call.
+
+    Attributes:
+        is_first: Whether the same event or chunk has not come before.
+        problems: What is wrong with its coming now, a sentence each.
+    """
 
     is_first: bool
     problems: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Arrivals:
-    """What has come of one call so far.
+class RequestSequence:
+    """The requests that have come for one call so far.
 
     Attributes:
-        asked: Index of each chunk that an upload URL was asked for.
-        sizes: Bytes of each chunk that came, by index.
+        requested: Index of each chunk for which an upload URL was requested.
+        sizes: Size in bytes of each chunk that has come, by its index.
     """
 
-    asked: set[int] = field(default_factory=set)
+    requested: set[int] = field(default_factory=set)
     sizes: dict[int, int] = field(default_factory=dict)
     _digests: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def started(self) -> bool:
-        """Whether call-started came."""
+        """Whether call-started has come."""
         return CALL_STARTED in self._digests
 
-    def event(self, name: str, raw: bytes) -> Arrival:
-        """Take a lifecycle event, in the bytes that it came in."""
-        return self._take(name, raw)
+    def add_event(self, kind: str, raw: bytes) -> Step:
+        """Add a lifecycle event, given as the bytes of its body."""
+        return self._add(kind, raw)
 
-    def chunk(self, index: int, data: bytes) -> Arrival:
-        """Take a chunk's audio."""
-        arrival = self._take(f"chunk {index}", data)
-        if arrival.is_first:
+    def add_chunk(self, index: int, data: bytes) -> Step:
+        """Add the audio of a chunk."""
+        step = self._add(f"chunk {index}", data)
+        if step.is_first:
             self.sizes[index] = len(data)
-        return arrival
+        return step
 
-    def url_asked(self, index: int) -> tuple[str, ...]:
-        """Take the wish for a chunk's upload URL; returns what is wrong with it."""
-        self.asked.add(index)
-        return self._late(f"chunk {index}: its upload URL was asked for")
+    def add_url_request(self, index: int) -> tuple[str, ...]:
+        """Add a request for a chunk's upload URL, and return what is wrong with it."""
+        self.requested.add(index)
+        return self._problems_after_end(f"chunk {index}: its upload URL was asked for")
 
-    def _take(self, name: str, data: bytes) -> Arrival:
+    def _add(self, name: str, data: bytes) -> Step:
         digest = hashlib.sha256(data).digest()
         earlier = self._digests.get(name)
         if earlier is None:
-            problems = self._late(f"{name}: came")
+            problems = self._problems_after_end(f"{name}: came")
             self._digests[name] = digest
-            return Arrival(is_first=True, problems=problems)
+            return Step(is_first=True, problems=problems)
         differs = (f"{name}: came again with different bytes",)
-        return Arrival(is_first=False, problems=() if earlier == digest else differs)
+        return Step(is_first=False, problems=() if earlier == digest else differs)
 
-    def _late(self, what: str) -> tuple[str, ...]:
+    def _problems_after_end(self, what: str) -> tuple[str, ...]:
         return (f"{what} after call-ended",) if CALL_ENDED in self._digests else ()

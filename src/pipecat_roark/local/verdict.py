@@ -1,4 +1,4 @@
-"""What is found right and wrong about a call once it has ended."""
+"""The verdict on a call that has ended: what is right about it, and what is wrong."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipecat_roark.local.schema import Row
-    from pipecat_roark.local.sequence import Arrivals
+    from pipecat_roark.local.sequence import RequestSequence
 
-# Transports round a recording's tail to whole frames, so its last edge may lie just outside.
 _TOLERANCE_MS = 100
+"""A transport may cut the end of a recording to whole frames, so the last edge may lie outside."""
 _LONGEST_LISTING = 10
 
 
 class Finding(NamedTuple):
-    """One thing that was checked: whether it is right, and a sentence that says what it is."""
+    """One thing that was checked, whether it is right, and a sentence about it."""
 
     is_right: bool
     sentence: str
 
 
-def judge(ended: Row, arrivals: Arrivals) -> Iterator[Finding]:
-    """Judge a call by its call-ended, itself well-formed, and by what came before that."""
-    yield _start(arrivals)
-    yield from _chunks(arrivals)
-    yield from _recording(ended, arrivals.sizes)
-    yield from _turns(ended, arrivals.sizes)
+def judge(ended: Row, sequence: RequestSequence) -> Iterator[Finding]:
+    """Judge a call by its well-formed call-ended and by the requests that came before it."""
+    yield _start(sequence)
+    yield from _chunks(sequence)
+    yield from _recording(ended, sequence.sizes)
+    yield from _turns(ended, sequence.sizes)
     yield from _tools(ended)
 
 
-def _start(arrivals: Arrivals) -> Finding:
-    if arrivals.started:
+def _start(sequence: RequestSequence) -> Finding:
+    if sequence.started:
         return Finding(is_right=True, sentence="call-started came first")
     return Finding(is_right=False, sentence=f"{CALL_ENDED}: no call-started came before it")
 
 
-def _chunks(arrivals: Arrivals) -> Iterator[Finding]:
-    expected = max(arrivals.asked, default=-1) + 1
-    missing = [i for i in range(expected) if i not in arrivals.sizes]
+def _chunks(sequence: RequestSequence) -> Iterator[Finding]:
+    expected = max(sequence.requested, default=-1) + 1
+    missing = [i for i in range(expected) if i not in sequence.sizes]
     if missing:
         listing = ", ".join(map(str, missing[:_LONGEST_LISTING]))
         more = ", ..." if len(missing) > _LONGEST_LISTING else ""
@@ -96,7 +96,7 @@ def _tools(ended: Row) -> Iterator[Finding]:
 
 
 def _length_ms(ended: Row, sizes: dict[int, int]) -> float:
-    """Length of the recording in milliseconds; 0.0 if there is none."""
+    """Return the length of the recording in milliseconds, or 0.0 if there is none."""
     if "recordingSampleRate" not in ended:
         return 0.0
     frames: int = sum(sizes.values()) // (SAMPLE_BYTES * ended["recordingNumChannels"])

@@ -1,4 +1,5 @@
-"""The recording: what was heard, every sample at its time, and where speech begins and ends.
+"""The recording: every sample at its time, and where speech begins and ends.
 
-Private to the library; the doors are `recorder.StereoRecorder` and `external.ExternalRecorder`.
+Private to the library. `recorder.StereoRecorder` and `external.ExternalRecorder` stand in the
+pipeline; they and the call know each other by the protocols of `listener`.
 """

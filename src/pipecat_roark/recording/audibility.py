@@ -1,7 +1,9 @@
-"""Where speech can be heard in samples. Numbers in, numbers out.
+"""Finds where speech begins and ends in samples.
 
-A detector of speech says *that* somebody speaks, some time after the first sound: it wants to be
-sure. The sound itself tells where it began and ended.
+A detector of speech announces *that* somebody speaks some time after the first sound, because it
+waits until it is sure. The samples show where the sound began and ended.
+
+Pure: functions of samples, and a memory of the latest ones.
 """
 
 from __future__ import annotations
@@ -21,30 +23,52 @@ if TYPE_CHECKING:
     Samples = NDArray[np.int16]
 
 AUDIBLE = 100
-"""Amplitude from which a 16-bit sample counts as heard: -50 dB of full scale."""
+"""Amplitude from which a 16-bit sample can be heard: -50 dB of full scale.
+
+A silent line stays below it: the smallest step of a telephone codec is 8, and comfort noise lies
+near -60 dB. The soft ends of spoken words lie above it.
+"""
 WINDOW_SECS = 0.01
-"""Loudness is taken over stretches of this length, so an edge may err by as much."""
+"""Loudness is the largest amplitude in each window of this length.
+
+A window holds at least one half-wave of any voice (50 Hz), so that a voice has no silent window.
+"""
 PAUSE_SECS = 0.15
-"""A silence up to this long lies inside a word, and not before or after it."""
+"""A silence of up to this length lies inside an utterance.
+
+The closure before a plosive is silent for up to 0.1 s; a pause between sentences is longer.
+"""
 REACH_SECS = 0.6
-"""How far a detector's announcement may be from the sound."""
+"""How far from the sound a detector may announce its edge.
+
+Detectors hear a beginning 0.2 s after it; they believe in an end after 0.2 to 0.8 s, and their own
+figure for that, which is subtracted, is exact to some windows of analysis.
+"""
 KEPT_SECS = 2.5
-"""How much of a track is remembered: a detector's delay, and the reach around it."""
+"""How much of a track is kept: the longest delay of a detector, and the reach around it."""
 _QUIETEST = 5
-"""Percentile of the loudness that counts as the line's noise."""
+"""Percentile of the loudness that counts as the noise of the line.
+
+Speech pauses for more than a twentieth of any two seconds; a single silent window, such as a lost
+packet, is less than that.
+"""
 _ABOVE_NOISE = 3.0
-"""Speech is so many times louder than the noise ..."""
+"""Speech is at least this many times louder than the noise: 10 dB, as steady noise varies by 3."""
 _OF_PEAK = 0.03, 0.25
-"""... but its threshold is no smaller and no larger a part of its own peak."""
+"""Smallest and largest threshold, as a part of the loudest window.
+
+Below -30 dB of its peak a voice only echoes. Above -12 dB the threshold would cut the soft sounds
+at both ends of a word, however loud the noise is.
+"""
 
 
 def audible(samples: Samples) -> NDArray[np.intp]:
-    """Return the places of the samples that can be heard at all."""
+    """Return the places of the samples that can be heard in silence."""
     return np.flatnonzero(_level(samples) >= AUDIBLE)
 
 
 class RecentAudio:
-    """The latest audio of one track, to find the edges of speech in.
+    """Keeps the latest audio of one track, and finds the edges of speech in it.
 
     Args:
         rate: Sample rate of the track in Hz, at which its indexes count.
@@ -56,7 +80,7 @@ class RecentAudio:
         self._parts: deque[tuple[int, bytes]] = deque()
 
     def add(self, frames: Frames, rate: int, index: int) -> None:
-        """Remember the next frames.
+        """Keep the next frames, and drop the oldest.
 
         Args:
             frames: Their samples and arrivals.
@@ -92,15 +116,15 @@ class RecentAudio:
 
 
 def onset(samples: Samples, rate: int, near: int) -> int:
-    """Return where the speech begins that a detector places near a sample.
+    """Return where the speech begins that a detector announces near a sample.
 
     Args:
-        samples: What was heard until now.
+        samples: The latest audio.
         rate: Its sample rate in Hz.
-        near: The detector's idea of the beginning.
+        near: Where the detector places the beginning.
 
     Returns:
-        The place of the first sample of that speech; `near` if nothing stands out there.
+        The place of the first sample of that speech; `near` if no sound stands out there.
     """
     loud, threshold, size = _loud(samples, rate)
     here = near // size
@@ -117,21 +141,21 @@ def onset(samples: Samples, rate: int, near: int) -> int:
 
 
 def offset(samples: Samples, rate: int, near: int) -> int:
-    """Return where the speech ends that a detector places near a sample.
+    """Return where the speech ends that a detector announces near a sample.
 
     Args:
-        samples: What was heard until now.
+        samples: The latest audio.
         rate: Its sample rate in Hz.
-        near: The detector's idea of the end.
+        near: Where the detector places the end.
 
     Returns:
-        The place behind the last sample of that speech; `near` if nothing stands out there.
+        The place behind the last sample of that speech; `near` if no sound stands out there.
     """
     return len(samples) - onset(samples[::-1], rate, len(samples) - near)
 
 
 def _loud(samples: Samples, rate: int) -> tuple[NDArray[np.intp], float, int]:
-    """Return the windows that stand out, the level from which they do, and a window's size."""
+    """Return the windows that are louder than the threshold, the threshold, and a window's size."""
     size = max(1, round(WINDOW_SECS * rate))
     whole = len(samples) // size
     if not whole:

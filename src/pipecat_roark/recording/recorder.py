@@ -1,16 +1,14 @@
-"""The stereo recorder: an `AudioBufferProcessor` that lays audio out on the call's real timeline.
+"""The stereo recorder: an `AudioBufferProcessor` that records a call on its real timeline.
 
-It stands after `transport.output()`, where every audio and speaking frame of a call passes inline.
-So it is also the second eye of the observer, whose own queue lags behind and is dropped when the
-pipeline ends.
+It stands after `transport.output()`, where every audio and speaking frame of a call passes. It sees
+each of them inline, while the queue of an observer lags behind and is dropped at the end.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 from loguru import logger
 from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
@@ -29,29 +27,31 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
-from pipecat_roark.recording.audibility import RecentAudio
-from pipecat_roark.recording.timeline import Timeline
-from pipecat_roark.recording.utterance import Utterance
+from pipecat_roark.recording.recording import Recording, Source, Stereo
+from pipecat_roark.recording.samples import silence
+from pipecat_roark.recording.ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
+    from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
-    from pipecat_roark.moments import Edge, Frames, Speaker
+    from pipecat_roark.moments import Frames, OffsetMs, Speaker
+    from pipecat_roark.recording.listener import Listener
 
     _Arrival = tuple[InputAudioRawFrame | OutputAudioRawFrame, int]
 
 CHANNELS = 2
-"""Left is the user, right is the assistant."""
+"""Left is the user, right is the bot."""
 LAY_NS = SECOND // 2
 """How long frames wait to be laid together: most of what a short frame costs is the handling."""
-_CHUNK_FRAMES = CHUNK_BYTES // (2 * CHANNELS)
+TICK_SECS = 0.5
+"""How often audio is handed out while no frame comes; a chunk is longer than this."""
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
-# Pipelines can start and stop their recorders by frames on the newer Pipecats.
+# Newer Pipecats have frames that start and stop recorders.
 _STARTS = getattr(pipecat_frames, "AudioBufferStartRecordingFrame", ())
 _STOPS = getattr(pipecat_frames, "AudioBufferStopRecordingFrame", ())
 _ENDS = (EndFrame, CancelFrame, StopFrame)
@@ -64,27 +64,7 @@ class _Inbox:
     speaker: Speaker
     arrivals: list[_Arrival] = field(default_factory=list)
     lay_by: int = 0
-
-
-class _Source(NamedTuple):
-    """What frames have in common that can be laid together."""
-
-    transport_source: str | None
-    transport_destination: str | None
-    user_id: str | None
-    rate: int
-    channels: int
-    kind: type
-
-    @property
-    def line(self) -> tuple[str | None, str | None, str | None]:
-        """What may sound at the same time as others of its kind."""
-        return self.transport_source, self.transport_destination, self.user_id
-
-    @property
-    def usable(self) -> bool:
-        """Whether its frames hold audio."""
-        return self.rate > 0 and self.channels > 0 and issubclass(self.kind, (bytes, bytearray))
+    """Pipeline time until which frames only wait."""
 
 
 class StereoRecorder(AudioBufferProcessor):
@@ -92,97 +72,79 @@ class StereoRecorder(AudioBufferProcessor):
 
     It is an `AudioBufferProcessor` by type, placement, properties and the events `on_audio_data`,
     `on_track_audio_data`, `on_recording_started` and `on_recording_stopped` (the latter two where
-    Pipecat has them). Unlike the stock one it records from the first frame on; a pause between
+    Pipecat has them). Unlike Pipecat's own it records from the first frame on; a pause between
     `stop_recording` and `start_recording` is silence.
 
     Args:
-        on_chunk: Takes the next stretch of the recording, interleaved.
-        on_frame: Takes a frame that isn't audio, with its pipeline time.
-        on_bot_audible: Takes the pipeline time, a place where the assistant can be heard, and
-            whether it is the last of its speech rather than the first.
-        on_setup: Takes what the pipeline sets its processors up with.
-        on_cleanup: Finishes the call when the pipeline is over.
+        listener: Receives the audio, the frames and the edges of the bot's speech.
+        chunk_bytes: How much audio the listener receives at once.
     """
 
-    def __init__(
-        self,
-        *,
-        on_chunk: Callable[[bytes], None],
-        on_frame: Callable[[Frame, int], None],
-        on_bot_audible: Callable[[int, Edge, Literal["from", "until"]], None],
-        on_setup: Callable[[FrameProcessorSetup], None],
-        on_cleanup: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, listener: Listener, *, chunk_bytes: int) -> None:
         # Direct mode: frames are handled as they pass, without a queue that an interruption drops.
-        super().__init__(num_channels=CHANNELS, buffer_size=CHUNK_BYTES, enable_direct_mode=True)
+        super().__init__(num_channels=CHANNELS, buffer_size=chunk_bytes, enable_direct_mode=True)
         self.in_pipeline = False
         """Whether the pipeline's start passed here."""
         self.after_output = False
         """Whether an output transport stands before it."""
-        self._on_chunk = on_chunk
-        self._on_frame = on_frame
-        self._on_bot_audible = on_bot_audible
-        self._on_setup = on_setup
-        self._on_cleanup = on_cleanup
+        self.awaits_audio = False
+        """Whether `observe` needs audio frames: they all pass here."""
+        self._listener = listener
+        self._chunk_frames = chunk_bytes // (2 * CHANNELS)
         self._guard = ErrorBoundary("recorder")
         self._now: Callable[[], int] = int
-        self._timeline: Timeline | None = None
-        self._hearing: RecentAudio  # as long as the timeline
+        self._tape = Recording(0, paced=False)
         self._armed = True
         self._user = _Inbox("user")
-        self._assistant = _Inbox("bot")
+        self._bot = _Inbox("bot")
         self._inboxes: dict[type, _Inbox] = {}
-        self._utterances: dict[str | None, Utterance] = {}
-        self._told_unusable = False
+        self._warned_of_format = False
+        self._ticker = Ticker(self._tick, TICK_SECS)
+
+    @property
+    def processor(self) -> AudioBufferProcessor:
+        """The processor that stands in the pipeline."""
+        return self
+
+    @property
+    def reads_inline(self) -> bool:
+        """Whether the listener receives each frame as it passes."""
+        return self.in_pipeline
 
     @property
     def origin_ns(self) -> int | None:
-        """Pipeline time of sample 0, or None while nothing was recorded."""
-        return self._timeline.origin_ns if self._timeline else None
+        """Pipeline time of sample 0; None while nothing is recorded."""
+        return self._tape.origin_ns
 
     @property
-    def offset_ms(self) -> Callable[[Speaker, int, bool], int] | None:
-        """Places a received sample in the recording; None while nothing was recorded."""
-        return self._timeline.offset_ms if self._timeline else None
-
-    def user_onset(self, secs: float) -> int | None:
-        """Return the sample at which the user's speech began that was heard for `secs` by now."""
-        if self._timeline is None:
-            return None
-        track = self._timeline.track("user")
-        announced = track.onset(round(secs * self._timeline.rate))
-        heard = self._hearing.onset(announced, after=track.pause_before(announced))
-        return track.onset(track.received - heard)
-
-    def user_offset(self, secs: float) -> int | None:
-        """Return the sample at which the user's speech ended, `secs` of silence ago."""
-        if self._timeline is None:
-            return None
-        track = self._timeline.track("user")
-        announced = track.offset(round(secs * self._timeline.rate))
-        return track.offset(track.received - self._hearing.offset(announced))
+    def offset_ms(self) -> OffsetMs | None:
+        """Returns the place of a sample in the recording; None while nothing is recorded."""
+        return self._tape.offset_ms
 
     def has_audio(self) -> bool:
         """Return whether there is audio that no event has handed out yet."""
         self._lay_all()
-        return self._timeline is not None and self._timeline.waiting
+        return self._tape.waiting
 
     def merge_audio_buffers(self) -> bytes:
         """Return the audio that is laid and not handed out yet, interleaved."""
         self._lay_all()
-        return b"" if self._timeline is None else _interleave(*self._timeline.peek())
+        return self._tape.peek()
 
     def tail(self) -> bytes:
-        """Return all audio that no event has handed out yet, interleaved, as it looks now."""
+        """Return all audio that was not handed out yet, interleaved, as it looks now."""
         self._lay_all()
-        return b"" if self._timeline is None else _interleave(*self._timeline.preview())
+        return self._tape.preview()
+
+    async def observe(self, data: FramePushed) -> None:
+        """Ignore what an observer sees: the frames that count pass here."""
 
     async def start_recording(self) -> None:
         """Record again after `stop_recording`; what was recorded stays."""
         if not self._armed:
             self._lay_all()
             self._armed = True
-            await self._call_event_handler("on_recording_started")
+            await self._started_recording()
 
     async def stop_recording(self) -> None:
         """Hand out what is left, and ignore audio until `start_recording`."""
@@ -190,10 +152,13 @@ class StereoRecorder(AudioBufferProcessor):
             return
         self._lay_all()
         self._armed = False
-        for destination in [*self._utterances]:
-            self._hush(destination, self._now())
-        if self._timeline is not None and self._timeline.waiting:
-            await self._hand_out(*self._timeline.take_rest())
+        self._ticker.stop()
+        now = self._now()
+        for edge in self._tape.bot_silenced():
+            self._listener.on_bot_offset(now, edge)
+        for audio in self._tape.pop_rest(self._chunk_frames):
+            with self._guard:
+                await self._hand_out(audio)
         await self._call_event_handler("on_recording_stopped")
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as Pipecat's own
@@ -201,28 +166,29 @@ class StereoRecorder(AudioBufferProcessor):
         await super().setup(setup)
         self._now = setup.clock.get_time
         with self._guard:
-            self._on_setup(setup)
+            self._now = self._listener.on_setup(setup)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Record a frame and pass it on."""
-        # Past the stock recorder, whose own layout is what this one replaces.
+        # Pipecat's own recorder is skipped: this one replaces its layout.
         await FrameProcessor.process_frame(self, frame, direction)
         now = self._now()
         inbox = self._inboxes.get(type(frame))
         if inbox is not None and now < inbox.lay_by:
-            inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox takes audio
+            inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox holds audio
         else:
             with self._guard:
-                await self._see(frame, now)
+                await self._handle(frame, now)
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
         """Finish the call: no frame comes any more."""
+        self._ticker.stop()
         await super().cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
         with self._guard:
-            await self._on_cleanup()
+            await self._listener.on_cleanup()
 
-    async def _see(self, frame: Frame, now: int) -> None:
+    async def _handle(self, frame: Frame, now: int) -> None:
         if isinstance(frame, _AUDIO):
             await self._record(frame, now)
             return
@@ -230,95 +196,96 @@ class StereoRecorder(AudioBufferProcessor):
         if isinstance(frame, StartFrame):
             await self._start(frame)
         elif isinstance(frame, BotStartedSpeakingFrame):
-            self._utterances[frame.transport_destination] = Utterance(self._sample_rate)
+            self._tape.bot_started(frame.transport_destination)
         elif isinstance(frame, BotStoppedSpeakingFrame):
-            self._hush(frame.transport_destination, now)
+            edge = self._tape.bot_stopped(frame.transport_destination)
+            if edge is not None:
+                self._listener.on_bot_offset(now, edge)
         elif isinstance(frame, _STARTS):
             await self.start_recording()
         elif isinstance(frame, (_STOPS, *_ENDS)):
             await self.stop_recording()
-        self._on_frame(frame, now)
+        self._listener.on_frame(frame, now, self._tape)
 
     async def _start(self, frame: StartFrame) -> None:
-        self.in_pipeline = True
-        self.after_output = follows_output(self)
-        # From 1.8.0 on it came with the setup.
-        self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
+        if not self.in_pipeline:
+            self.in_pipeline = True
+            self.after_output = follows_output(self)
+            # From 1.8.0 on, the rate came with the setup.
+            self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
+            self._tape = Recording(self._sample_rate, paced=self.after_output)
         if self._armed:
-            await self._call_event_handler("on_recording_started")
+            await self._started_recording()
+
+    async def _started_recording(self) -> None:
+        if self.in_pipeline:
+            self._ticker.start()
+        await self._call_event_handler("on_recording_started")
 
     async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
-        """Take a frame, and then do one piece of work, so that none holds up the event loop."""
-        inbox = self._user if isinstance(frame, InputAudioRawFrame) else self._assistant
+        """Keep a frame, and then do one piece of work, so that none holds up the event loop."""
+        inbox = self._user if isinstance(frame, InputAudioRawFrame) else self._bot
         self._inboxes[type(frame)] = inbox
         inbox.arrivals.append((frame, now))
-        if self._armed and self._timeline is not None:
-            waiting = (box.arrivals[0] for box in (self._user, self._assistant) if box.arrivals)
-            oldest = min(arrival for _, arrival in waiting)
-            chunk = self._timeline.take_settled(_CHUNK_FRAMES, oldest)
-            if chunk is not None:
-                await self._hand_out(*chunk)
-                return
+        if await self._hand_out_decided(now):
+            return
+        if self._armed and self._tape.origin_ns is not None:
             inbox.lay_by = now + LAY_NS
         self._lay(inbox)
 
+    async def _tick(self) -> None:
+        """Do the piece of work that would be due if a frame came."""
+        with self._guard:
+            now = self._now()
+            if not await self._hand_out_decided(now):
+                for inbox in (self._user, self._bot):
+                    if inbox.lay_by <= now:
+                        self._lay(inbox)
+
+    async def _hand_out_decided(self, now: int) -> bool:
+        """Hand out the next chunk if nothing in it can change any more."""
+        waiting = [box.arrivals[0][1] for box in (self._user, self._bot) if box.arrivals]
+        oldest = min(waiting, default=now)
+        chunk = self._tape.pop_decided(self._chunk_frames, oldest) if self._armed else None
+        if chunk is not None:
+            await self._hand_out(chunk)
+        return chunk is not None
+
     def _lay_all(self) -> None:
         self._lay(self._user)
-        self._lay(self._assistant)
+        self._lay(self._bot)
 
     def _lay(self, inbox: _Inbox) -> None:
         arrivals, inbox.arrivals = inbox.arrivals, []
-        if self._armed:
-            for source, frames in _runs(arrivals):
-                if source.usable:
-                    self._lay_run(inbox.speaker, source, frames)
-                else:
-                    self._skip(source)
-
-    def _lay_run(self, speaker: Speaker, source: _Source, frames: Frames) -> None:
-        """Lay consecutive frames of one source."""
-        rate, channels = source.rate, source.channels
-        if channels > 1 or any(size % 2 or not size for size in {len(pcm) for pcm, _ in frames}):
-            frames = [(mono, at) for pcm, at in frames if (mono := _mono(pcm, channels))]
-        if not frames:
+        if not self._armed:
             return
-        if self._timeline is None:
-            pcm, at = frames[0]
-            origin = at - len(pcm) // 2 * SECOND // rate
-            self._timeline = Timeline(self._sample_rate, origin, paced=self.after_output)
-            self._hearing = RecentAudio(self._sample_rate)
-        if speaker == "user":
-            index = self._timeline.add(speaker, frames, rate, line=source.line)
-            if index is not None:
-                self._hearing.add(frames, rate, index)
-            return
-        utterance = self._utterances.get(source.transport_destination)
-        begins = utterance is not None and not utterance.begun
-        index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
-        sound = utterance.add(frames, rate, index) if utterance is not None else None
-        if sound is not None:
-            self._on_bot_audible(sound.arrival, sound.edge, "from")
+        for source, kind, frames in _runs(arrivals):
+            if source.rate <= 0 or source.channels <= 0 or not issubclass(kind, (bytes, bytearray)):
+                self._warn_of_format(source, kind)
+                continue
+            sound = self._tape.lay(inbox.speaker, source, frames)
+            if sound is not None:
+                self._listener.on_bot_onset(sound.arrival, sound.edge)
 
-    def _skip(self, source: _Source) -> None:
-        if not self._told_unusable:
-            self._told_unusable = True
+    def _warn_of_format(self, source: Source, kind: type) -> None:
+        if not self._warned_of_format:
+            self._warned_of_format = True
             logger.warning(
                 f"Roark: audio of {source.rate} Hz and {source.channels} channels in "
-                f"{source.kind.__name__} can't be recorded; such frames are left out."
+                f"{kind.__name__} can't be recorded; such frames are left out."
             )
 
-    def _hush(self, destination: str | None, now: int) -> None:
-        utterance = self._utterances.pop(destination, None)
-        end = utterance.end() if utterance is not None else None
-        if end is not None:
-            self._on_bot_audible(now, end, "until")
-
-    async def _hand_out(self, user: bytes, assistant: bytes) -> None:
-        stereo = _interleave(user, assistant)
-        self._on_chunk(stereo)
+    async def _hand_out(self, audio: Stereo) -> None:
+        mixed = audio.interleaved()
+        # Silence is one and the same object, so that any number of such chunks may wait somewhere.
+        if mixed == silence(len(mixed)):
+            mixed = silence(len(mixed))
+        released = self._listener.on_audio(mixed)
+        if released is not mixed:
+            audio = Stereo.split(released)
         form = self._sample_rate, CHANNELS
-        await self._call_event_handler("on_audio_data", stereo, *form)
-        await self._call_event_handler("on_track_audio_data", user, assistant, *form)
+        await self._call_event_handler("on_audio_data", released, *form)
+        await self._call_event_handler("on_track_audio_data", *audio, *form)
 
 
 def follows_output(processor: FrameProcessor) -> bool:
@@ -329,9 +296,13 @@ def follows_output(processor: FrameProcessor) -> bool:
     return before is not None
 
 
-def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[_Source, Frames]]:
-    """Yield consecutive frames that can be laid together; per frame it calls nothing."""
+def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[Source, type, Frames]]:
+    """Yield consecutive frames of one source, with the type of their audio.
+
+    It calls no function for a frame, because frames come fifty times a second and more.
+    """
     common: tuple[object, ...] = ()
+    kind: type = bytes
     frames: list[tuple[bytes, int]] = []
     for frame, at in arrivals:
         own = (
@@ -340,30 +311,11 @@ def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[_Source, Frames]]:
             frame.user_id if isinstance(frame, UserAudioRawFrame) else None,
             frame.sample_rate,
             frame.num_channels,
-            type(frame.audio),
         )
-        if own != common:
+        if own != common or type(frame.audio) is not kind:
             if frames:
-                yield _Source._make(common), frames
-            common, frames = own, []
+                yield Source._make(common), kind, frames
+            common, kind, frames = own, type(frame.audio), []
         frames.append((frame.audio, at))
     if frames:
-        yield _Source._make(common), frames
-
-
-def _mono(audio: bytes, channels: int) -> bytes:
-    """Return whole sample frames as mono; a torn one at the end can't be used."""
-    whole = audio[: len(audio) - len(audio) % (2 * channels)]
-    if channels == 1:
-        return whole
-    mixed = np.frombuffer(whole, "<i2").reshape(-1, channels).mean(axis=1)
-    mono: bytes = mixed.astype("<i2").tobytes()
-    return mono
-
-
-def _interleave(left: bytes, right: bytes) -> bytes:
-    """Return stereo: words of 32 bits, little-endian, with the left sample in the lower half."""
-    words = np.frombuffer(right, "<u2").astype("<u4")
-    words <<= 16
-    words |= np.frombuffer(left, "<u2")
-    return words.tobytes()
+        yield Source._make(common), kind, frames

@@ -1,4 +1,4 @@
-"""Where an utterance can be heard, between the silences that synthesized speech brings along.
+"""Finds where an utterance can be heard, between the silences around synthesized speech.
 
 Pure: no Pipecat, no I/O, and time comes in as a value, in nanoseconds.
 """
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Frames
 
 _BACKLOG = 4
-"""How many parts wait to be searched for the end, which only the last of them can hold."""
+"""After this many parts the end is searched for: only the last part with sound can hold it."""
 
 
 class Sound(NamedTuple):
-    """An edge of what is heard, and the arrival of the frame that holds it."""
+    """An edge of a sound, and the arrival of the frame that holds it."""
 
     arrival: int
     edge: Edge
@@ -36,7 +36,7 @@ class _Part(NamedTuple):
 
 
 class Utterance:
-    """Something that the assistant says.
+    """One utterance of the bot, between the announcements of its start and its end.
 
     Args:
         rate: Sample rate of its track in Hz.
@@ -44,13 +44,13 @@ class Utterance:
 
     def __init__(self, rate: int) -> None:
         self.begun = False
-        """Whether any audio of it came."""
+        """Whether audio of it came."""
         self._rate = rate
         self._parts: list[_Part] = []
         self._end: Edge | None = None
 
     def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
-        """Take the next frames.
+        """Search the next frames.
 
         Args:
             frames: Their samples and arrivals.
@@ -58,7 +58,7 @@ class Utterance:
             index: Index of the first sample on its track, if it is known.
 
         Returns:
-            Where the utterance is heard first, if that is in these frames.
+            The first sound of the utterance, if it is in these frames.
         """
         self.begun = True
         part = _Part(frames, rate, index)
@@ -73,7 +73,7 @@ class Utterance:
         return first
 
     def end(self) -> Edge | None:
-        """Return where the utterance is heard last so far; None if it isn't heard at all."""
+        """Return where the last sound so far ends; None if there was no sound."""
         parts, self._parts = self._parts, []
         sounds = (sound for part in parts[::-1] for sound in self._sounds(part, backwards=True))
         last = next(sounds, None)
@@ -82,7 +82,7 @@ class Utterance:
         return self._end
 
     def _sounds(self, part: _Part, *, backwards: bool = False) -> Iterator[Sound]:
-        """Yield where each frame is heard first or, from the last frame on, where last."""
+        """Yield the first sound of each frame or, from the last frame backwards, the last sound."""
         starts = accumulate((len(pcm) // 2 for pcm, _ in part.frames), initial=0)
         frames = [(*frame, start) for frame, start in zip(part.frames, starts, strict=False)]
         for pcm, arrival, start in reversed(frames) if backwards else frames:

@@ -1,4 +1,4 @@
-"""The spool: calls that wait on disk until they are delivered.
+"""The spool: calls that wait on disk until Roark has them.
 
-Private to the library; the doors are `writer.SpoolWriter` and `folder`.
+Private to the library. Other modules use `spool.Spool`, `writer.SpoolWriter` and `folder`.
 """

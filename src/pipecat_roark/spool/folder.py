@@ -1,14 +1,16 @@
-"""The spool: calls on disk, so that what a deadline or a crash leaves behind is delivered later.
+"""The folders of a spool: calls on disk, so that what a deadline or a crash leaves is sent later.
 
 The rules:
 
-1. Each call has a folder of its own, private to the user: the journal, a file for each chunk that
-   has not arrived, the tail of the recording that is no chunk yet, and a lock.
+1. Each call has a folder of its own, private to the user. It holds the journal, a file for each
+   chunk that has not arrived, the tail of the recording that is no whole chunk yet, and a lock.
 2. Whoever delivers a call holds its lock. The system releases it when the process dies.
-3. A file appears whole or not at all. It goes when its chunk has arrived, the folder with the call.
-4. Use of the disk is bounded. To make room, audio goes of calls that Roark has begun to receive,
-   the oldest first. A call of which nothing has arrived keeps its own; then a full spool takes no
-   more audio. The journal keeps the length of what is not there, so that nothing after it shifts.
+3. A file appears whole or not at all. A chunk's file is removed when the chunk has arrived, and the
+   folder when the call has.
+4. Disk usage is bounded. To make room, the audio of calls that Roark has begun to receive is
+   removed, the oldest call first. A call of which nothing has arrived keeps its audio; if no other
+   is left, a full spool accepts no more. The journal keeps the length of audio that is not on disk,
+   so that silence of that length can be sent and nothing after it shifts.
 
 Everything in here blocks on the disk, and may raise `OSError`.
 """
@@ -28,13 +30,13 @@ from pathlib import Path
 from pipecat_roark.spool import journal
 
 MAX_BYTES = 2 * 1024**3
-"""Audio of all calls of a spool together: six hours of stereo at 24 kHz."""
+"""Bound on the audio of a whole spool: six hours of stereo at 24 kHz."""
 _JOURNAL, _LOCK = "journal", "lock"
 _CHUNK, _TAIL, _PART = ".pcm", ".tail", ".part"
 
 
 class SpooledCall:
-    """The folder of one call, whose lock this process holds.
+    """The folder of one call. This process holds its lock.
 
     Args:
         path: The folder.
@@ -47,9 +49,9 @@ class SpooledCall:
 
     @classmethod
     def create(cls, spool_dir: Path, pipecat_call_id: str) -> SpooledCall:
-        """Make the folder of a call that begins."""
+        """Create the folder of a call that begins."""
         spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # In the order of their names the oldest comes first; the rest of the name is nobody else's.
+        # Sorted by name, the oldest call comes first. The random rest keeps names apart.
         path = Path(tempfile.mkdtemp(prefix=f"{time.time_ns():020d}-", dir=spool_dir))
         lock = _open(path / _LOCK)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -58,8 +60,8 @@ class SpooledCall:
         return call
 
     @classmethod
-    def take(cls, path: Path) -> SpooledCall | None:
-        """Take over a call, unless somebody delivers it at this moment."""
+    def lock(cls, path: Path) -> SpooledCall | None:
+        """Lock a call. Return None if somebody else delivers it now."""
         lock = _open(path / _LOCK)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +74,7 @@ class SpooledCall:
         """Read the journal.
 
         Raises:
-            UnreadableJournalError: If it can't be replayed.
+            UnreadableJournalError: If it can't be read.
         """
         return journal.replay((self.path / _JOURNAL).read_bytes())
 
@@ -85,7 +87,7 @@ class SpooledCall:
             os.close(file)
 
     def write_chunk(self, index: int, pcm: bytes) -> None:
-        """Write a chunk; what the tail holds beyond it is the next tail.
+        """Write a chunk, and cut its audio off the start of the tail.
 
         Raises:
             OSError: Also if there is no room for it in the spool.
@@ -94,17 +96,17 @@ class SpooledCall:
         try:
             _make_room(self.path.parent, len(pcm))
             self._replace(self._file(index), pcm)
-            with suppress(OSError):  # of no tail, or no room for it: the next one mends it
+            with suppress(OSError):  # no tail, or no room for one: the next tail replaces it
                 self.write_tail(index + 1, tail.read_bytes()[len(pcm) :])
         finally:
             tail.unlink(missing_ok=True)
 
     def write_tail(self, index: int, pcm: bytes) -> None:
-        """Write the audio that will be part of a chunk, in place of what was known of it."""
+        """Replace the tail: the audio since the last chunk, to be part of the next one."""
         self._replace(self._file(index, _TAIL), pcm)
 
     def note_absence(self, index: int, size: int) -> None:
-        """Note that a chunk which has not arrived is not on disk."""
+        """Record the length of a chunk that is neither at Roark nor on disk."""
         self.append(journal.line(datetime.now(timezone.utc), absent=index, size=size))
 
     def chunks(self) -> dict[int, int]:
@@ -116,12 +118,12 @@ class SpooledCall:
         }
 
     def adopt_tail(self) -> None:
-        """Make a chunk of the tail that a process left behind when it died."""
+        """Turn the tail that a dead process left into a chunk."""
         tails = sorted(self.path.glob(f"*{_TAIL}"))
         if not tails:
             return
         index, pcm = int(tails[-1].stem), tails[-1].read_bytes()
-        if index in (chunks := self.chunks()):  # it died between the two
+        if index in (chunks := self.chunks()):  # it died after the chunk, before the tail
             index, pcm = index + 1, pcm[chunks[index] :]
         if pcm:
             self._replace(self._file(index), pcm)
@@ -137,10 +139,13 @@ class SpooledCall:
         self._file(index).unlink(missing_ok=True)
 
     def give_way(self, size: int) -> int:
-        """Remove audio, if something of the call has arrived; return how much.
+        """Remove audio from the disk, if anything of the call has arrived.
 
         Args:
-            size: How much is enough.
+            size: How many bytes are enough.
+
+        Returns:
+            How many bytes were removed.
         """
         gone = 0
         chunks = self.chunks() if self.read().arrived else {}
@@ -152,7 +157,7 @@ class SpooledCall:
         return gone
 
     def release(self, *, done: bool) -> None:
-        """Let go of the call; with `done`, nothing of it remains on disk."""
+        """Release the lock; with `done`, remove the folder first."""
         try:
             if done:
                 shutil.rmtree(self.path)
@@ -185,11 +190,11 @@ def waiting(spool_dir: Path) -> list[Path]:
 def _make_room(spool_dir: Path, size: int) -> None:
     excess = size - MAX_BYTES
     for file in spool_dir.glob(f"*/*{_CHUNK}"):
-        with suppress(FileNotFoundError):  # it has arrived meanwhile
+        with suppress(FileNotFoundError):  # it has just arrived
             excess += file.stat().st_size
     for path in waiting(spool_dir) if excess > 0 else ():
         with suppress(OSError, journal.UnreadableJournalError):
-            if call := SpooledCall.take(path):
+            if call := SpooledCall.lock(path):
                 try:
                     excess -= call.give_way(excess)
                 finally:

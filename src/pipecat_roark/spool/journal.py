@@ -1,14 +1,15 @@
-"""The journal of one call: lines that hold what its delivery needs when its process is gone.
+"""The journal of one call: what its delivery needs when the process that held it is gone.
 
 The rules:
 
-1. Lines are JSON and only ever appended. One that was cut short or damaged is passed over, and the
-   others hold.
-2. An event is noted before it is sent, so that it is sent again in the very same bytes.
-3. While the call runs, `call-ended` is noted as it would be now: once whole, then what changes.
-4. Every line has its time. That of the last one is when a call ended whose process died.
+1. A journal consists of lines of JSON and is only appended to. A line that was cut short or damaged
+   is skipped, and the others hold.
+2. An event is written here before it is sent, so that it can be sent again in the very same bytes.
+3. While the call runs, the journal keeps a draft of `call-ended`, which says how the call would end
+   now: first the whole draft, then only its changes.
+4. Every line has its time. If the process dies, the call ended at the time of the last line.
 
-Pure: bytes in, values out, and time comes in as a value.
+The module does no I/O and reads no clock.
 """
 
 from __future__ import annotations
@@ -27,34 +28,36 @@ if TYPE_CHECKING:
     from pipecat_roark.wire import CallEnded
 
 VERSION = 1
-"""Of the lines; a journal of a newer version is left alone."""
+"""Version of the lines. A journal of a newer version is not touched."""
 DIED = "process-died"
-"""Why a call ended that nobody ended."""
+"""The reason that a call gets if its process died."""
+_KEYS = {"call-started": "started", "call-ended": "ended"}
+"""The entries that hold the two events which every call has; any other event has a named entry."""
 _LISTS = ("transcript", "toolCalls")
 _UNTIL_THE_END = ("eventTimestamp", "callEndedAt", "callEndedReason")
 
 
 class UnreadableJournalError(Exception):
-    """A journal that can't be replayed; its text says why."""
+    """A journal that can't be read; the text says why."""
 
 
 @dataclass(slots=True)
 class Journal:
-    """What the lines of a journal say.
+    """The content of a journal.
 
     Attributes:
         pipecat_call_id: The call.
-        started: The event `call-started`, if it began.
+        events: Every event of the call but `call-ended`, by name, in the order of writing.
         ended: The event `call-ended`: as it was, or as it must be if the process died.
         finished: Whether the call came to its own end.
         recorded: Whether it has a recording.
         absent: The size of each chunk that is not on disk, by its index.
-        arrived: The events that arrived, by their names, and the chunks, by their indices; also
-            those that never can.
+        arrived: What need not be sent any more, because it arrived or never can: events by name,
+            chunks by index.
     """
 
     pipecat_call_id: str
-    started: bytes | None = None
+    events: dict[str, bytes] = field(default_factory=dict)
     ended: bytes = b""
     finished: bool = False
     recorded: bool = False
@@ -70,6 +73,12 @@ def line(at: datetime, **entry: object) -> bytes:
 def header(at: datetime, pipecat_call_id: str) -> bytes:
     """Encode the first line."""
     return line(at, version=VERSION, pipecatCallId=pipecat_call_id)
+
+
+def event(name: str, event: bytes) -> dict[str, object]:
+    """Return the entry that keeps an event."""
+    text = event.decode()
+    return {_KEYS[name]: text} if name in _KEYS else {"event": name, "text": text}
 
 
 def changes(old: CallEnded, new: CallEnded) -> Iterator[dict[str, object]]:
@@ -128,10 +137,12 @@ def _entries(data: bytes) -> Iterator[dict[str, Any]]:
 
 def _apply(entry: Mapping[str, Any], journal: Journal, draft: dict[str, Any]) -> None:
     match entry:
-        case {"started": str(event)}:
-            journal.started = event.encode()
-        case {"ended": str(event)}:
-            journal.ended, journal.finished = event.encode(), True
+        case {"started": str(text)}:
+            journal.events["call-started"] = text.encode()
+        case {"ended": str(text)}:
+            journal.ended, journal.finished = text.encode(), True
+        case {"event": str(name), "text": str(text)}:
+            journal.events[name] = text.encode()
         case {"arrived": str(what) | int(what)}:
             journal.arrived.add(what)
         case {"absent": int(index), "size": int(size)}:

@@ -1,7 +1,8 @@
-"""Keeps a call in the spool while it runs, by a thread of its own and never in the call's way.
+"""The writer: it keeps a call in the spool while the call runs.
 
-Audio that finds no room on the disk is not kept, and the rest is. A disk that fails or can't keep
-up costs the spool of this call: it is delivered as if there were none. Either is said once.
+A thread of its own writes, so that the call never waits for the disk. If the disk has no room for a
+chunk, that chunk is not kept and everything else is. If the disk fails or is too slow, the rest of
+this call is delivered without the spool. In both cases one warning is logged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.receipt import Cause
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall
 from pipecat_roark.wire import CallEnded
@@ -24,20 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipecat_roark.receipt import Item
-
 MAX_BACKLOG = 64
-"""Chunks that may wait for the disk."""
+"""Writes that may wait for the disk."""
 NOTE_SECS = 0.25
 """How often the tail of the recording is written."""
 DRAFT_SHARE = 0.1
-"""Share of the event loop's time that drafts may take; those of a long call take longer."""
+"""Largest share of the event loop's time for drafts; the draft of a long call takes longer."""
 DISK_SECS = 2.0
-"""How long a request waits for the disk before it is sent all the same."""
+"""How long a request waits for the disk. After that it is sent without the spool."""
 
 
 class SpoolWriter:
-    """Writes one call; nothing is on disk before something is kept.
+    """Writes one call. It creates the folder with the first thing that it keeps.
 
     Args:
         spool_dir: The spool.
@@ -45,14 +45,16 @@ class SpoolWriter:
         call: Its folder, if there is one already.
     """
 
+    silenced = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
+
     def __init__(
         self, spool_dir: Path, pipecat_call_id: str, call: SpooledCall | None = None
     ) -> None:
         self.spool_dir = spool_dir
         self.healthy = True
-        """Whether everything that was kept is on disk, or on its way."""
+        """Whether everything is on disk, or on its way."""
         self.changed = asyncio.Event()
-        """To be set when there may be something to note."""
+        """To be set when the draft of `call-ended` may have changed."""
         self._pipecat_call_id = pipecat_call_id
         self._call = call
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="roark-spool")
@@ -60,16 +62,16 @@ class SpoolWriter:
         self._draft = CallEnded()
         self._recorded = False
         self._unkept: set[int] = set()
-        self._cramped = False
+        self._warned_of_room = False
 
     @property
     def unkept(self) -> int:
-        """How many chunks have not arrived and are not on disk."""
+        """How many chunks have neither arrived nor found room on the disk."""
         return len(self._unkept)
 
-    def keep_event(self, what: Item, event: bytes) -> None:
+    def keep_event(self, name: str, event: bytes) -> None:
         """Keep an event that is about to be sent."""
-        self._append({what.removeprefix("call-"): event.decode()})
+        self._append(journal.event(name, event))
 
     def keep_chunk(self, index: int, pcm: bytes) -> None:
         """Keep a chunk that is about to be sent."""
@@ -80,34 +82,41 @@ class SpoolWriter:
             except OSError as error:
                 self._unkept.add(index)
                 call.note_absence(index, len(pcm))
-                self._tell_cramped(error)
+                self._warn_of_room(error)
 
-        self._do(keep)
+        self._write(keep)
         self._note_recording()
 
-    def drop_event(self, what: Item) -> None:
-        """Note that an event arrived, or never can."""
-        self._append({"arrived": what})
+    def drop(self, key: str | int) -> None:
+        """Forget an event or a chunk that arrived, or never can."""
+        self._append({"arrived": key})
+        if isinstance(key, int):
+            self._write(lambda call: self._remove_chunk(call, key))
 
-    def drop_chunk(self, index: int) -> None:
-        """Forget a chunk that arrived, or never can."""
+    async def flushed(self) -> bool:
+        """Wait until everything is on disk. Return whether it is."""
+        if self._backlog:
+            _, late = await asyncio.wait(self._backlog, timeout=DISK_SECS)
+            if late:
+                self._give_up("the disk doesn't answer")
+        return self.healthy
 
-        def drop(call: SpooledCall) -> None:
-            self._unkept.discard(index)
-            call.remove_chunk(index)
-
-        self._append({"arrived": index})
-        self._do(drop)
+    async def read_chunk(self, index: int) -> bytes | None:
+        """Return a chunk, or None if it can't be read."""
+        try:
+            return await asyncio.to_thread(self._folder().read_chunk, index)
+        except OSError:
+            return None
 
     async def follow(
         self, draft: Callable[[bool], CallEnded], tail: Callable[[], tuple[int, bytes]]
     ) -> None:
-        """Note what becomes known, until it is cancelled.
+        """Keep the end of the call as it would be now, until it is cancelled.
 
         Args:
-            draft: Returns `call-ended` as it would be now, given whether there is any audio; asked
-                when something changed.
-            tail: Returns the recording since the last chunk, and the index of the next one.
+            draft: Returns `call-ended` as of now, given whether there is any audio. It is called
+                after something changed.
+            tail: Returns the index of the next chunk and the audio that will be part of it.
         """
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
         draft_due = clock()
@@ -118,15 +127,21 @@ class SpoolWriter:
                 self.changed.clear()
             with guard:
                 self._note_tail(*tail())
-                if drafts:  # after the tail, in which its places lie
+                if drafts:  # after the tail, for its offsets lie within that audio
                     began = time.thread_time()
                     self._note_draft(draft(self._recorded))
                     draft_due = now + (time.thread_time() - began) / DRAFT_SHARE
-            await self.kept()
+            await self.flushed()
             tail_due = now + NOTE_SECS
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.changed.wait(), tail_due - clock())
             await asyncio.sleep(min(tail_due, draft_due) - clock())
+
+    async def close(self, *, done: bool) -> None:
+        """Release the call; with `done`, remove it from the disk."""
+        self._hand_over(lambda call: call.release(done=done), always=True)
+        await self.flushed()
+        self._thread.shutdown(wait=False)
 
     def _note_draft(self, draft: CallEnded) -> None:
         self._append(*journal.changes(self._draft, draft))
@@ -137,53 +152,36 @@ class SpoolWriter:
             try:
                 call.write_tail(index, tail)
             except OSError as error:
-                self._tell_cramped(error)
+                self._warn_of_room(error)
 
         if tail:
-            self._do(write)
+            self._write(write)
             self._note_recording()
-        self._append({})  # The call still goes on.
+        self._append({})  # A line with nothing but its time: the call still runs.
 
     def _note_recording(self) -> None:
-        """Let the draft tell that there is audio, even if nothing else happens."""
+        """Have the draft made anew when the first audio comes: it must mention the recording."""
         if not self._recorded:
             self._recorded = True
             self.changed.set()
 
-    async def kept(self) -> bool:
-        """Wait until all that was handed over is on disk. Return whether it is."""
-        if self._backlog:
-            _, late = await asyncio.wait(self._backlog, timeout=DISK_SECS)
-            if late:
-                self._fail("the disk doesn't answer")
-        return self.healthy
-
-    async def read_chunk(self, index: int) -> bytes | None:
-        """Return a chunk, or None if it can't be read."""
-        try:
-            return await asyncio.to_thread(self._folder().read_chunk, index)
-        except OSError:
-            return None
-
-    async def close(self, *, done: bool) -> None:
-        """Let go of the call; with `done`, nothing of it remains on disk."""
-        self._hand_over(lambda call: call.release(done=done), always=True)
-        await self.kept()
-        self._thread.shutdown(wait=False)
+    def _remove_chunk(self, call: SpooledCall, index: int) -> None:
+        self._unkept.discard(index)
+        call.remove_chunk(index)
 
     def _append(self, *entries: dict[str, object]) -> None:
         now = datetime.now(timezone.utc)
         lines = b"".join(journal.line(now, **entry) for entry in entries)
-        self._do(lambda call: call.append(lines))
+        self._write(lambda call: call.append(lines))
 
-    def _do(self, work: Callable[[SpooledCall], None]) -> None:
+    def _write(self, work: Callable[[SpooledCall], None]) -> None:
         if len(self._backlog) > MAX_BACKLOG:
-            self._fail("the disk can't keep up")
+            self._give_up("the disk can't keep up")
         if self.healthy:
             self._hand_over(work)
 
     def _hand_over(self, work: Callable[[SpooledCall], None], *, always: bool = False) -> None:
-        """Let the thread work, after all that it was given before."""
+        """Let the thread do some work, after everything that it was given before."""
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._thread, self._work, work, always)
         self._backlog.add(future)
@@ -194,22 +192,22 @@ class SpoolWriter:
             if self.healthy or always:
                 work(self._folder())
         except OSError as error:
-            self._fail(_why(error))
+            self._give_up(_why(error))
 
     def _folder(self) -> SpooledCall:
         if self._call is None:
             self._call = SpooledCall.create(self.spool_dir, self._pipecat_call_id)
         return self._call
 
-    def _tell_cramped(self, error: OSError) -> None:
-        if not self._cramped:
-            self._cramped = True
+    def _warn_of_room(self, error: OSError) -> None:
+        if not self._warned_of_room:
+            self._warned_of_room = True
             logger.warning(
                 f"Audio of call {self._pipecat_call_id} finds no room in the spool: {_why(error)}. "
                 "What Roark doesn't take of it in time will be lost."
             )
 
-    def _fail(self, why: str) -> None:
+    def _give_up(self, why: str) -> None:
         if self.healthy:
             self.healthy = False
             logger.warning(

@@ -1,0 +1,105 @@
+"""What a recorder and the call that it records know of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipecat.frames.frames import Frame
+    from pipecat.observers.base_observer import FramePushed
+    from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+    from pipecat.processors.frame_processor import FrameProcessorSetup
+
+    from pipecat_roark.moments import Edge, OffsetMs
+
+
+class UserTrack(Protocol):
+    """The user's track at the moment at which a frame passes the recorder."""
+
+    def user_onset(self, secs: float) -> int | None:
+        """Return the sample at which the speech began that was detected after `secs` seconds."""
+
+    def user_offset(self, secs: float) -> int | None:
+        """Return the sample at which the speech ended that was followed by `secs` of silence."""
+
+
+class Listener(Protocol):
+    """Receives what a recorder records and sees."""
+
+    def on_audio(self, pcm: bytes) -> bytes:
+        """Receive the next audio of the recording, interleaved.
+
+        Returns:
+            The audio that the recorder's own events may hand out: the same object, or other audio
+            of the same length.
+        """
+
+    def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
+        """Receive a frame that isn't audio, with its pipeline time and the user's track by then."""
+
+    def on_bot_onset(self, at: int, edge: Edge) -> None:
+        """Note at `at` that the bot can be heard from `edge` on."""
+
+    def on_bot_offset(self, at: int, edge: Edge) -> None:
+        """Note at `at` that the bot could be heard until `edge`."""
+
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Receive what the pipeline sets its processors up with.
+
+        Returns:
+            The clock to record by, in nanoseconds.
+        """
+
+    async def on_cleanup(self) -> None:
+        """Finish the call: the pipeline is over."""
+
+
+class Recorder(Protocol):
+    """Records a call: this package's `StereoRecorder`, or the caller's own processor."""
+
+    @property
+    def processor(self) -> AudioBufferProcessor:
+        """The processor that stands in the pipeline."""
+
+    @property
+    def origin_ns(self) -> int | None:
+        """Pipeline time of sample 0; None while nothing is recorded."""
+
+    @property
+    def offset_ms(self) -> OffsetMs | None:
+        """Returns the place of a sample in the recording; None if the layout is unknown."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate of the recording in Hz."""
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of the recording."""
+
+    @property
+    def in_pipeline(self) -> bool:
+        """Whether frames of a pipeline reach the processor."""
+
+    @property
+    def after_output(self) -> bool:
+        """Whether an output transport stands before the processor."""
+
+    @property
+    def reads_inline(self) -> bool:
+        """Whether the listener receives each frame as it passes, before any observer sees it."""
+
+    @property
+    def awaits_audio(self) -> bool:
+        """Whether `observe` still needs the audio frames."""
+
+    def tail(self) -> bytes:
+        """Return the audio that the listener has not received yet, interleaved."""
+
+    async def observe(self, data: FramePushed) -> None:
+        """Look at a frame that was pushed from one processor to the next."""
+
+    async def stop_recording(self) -> None:
+        """Hand the rest of the audio to the listener."""

@@ -1,0 +1,178 @@
+"""The recording of one call: its two tracks, the utterances on them, and the edges of speech.
+
+Pure: no Pipecat, no I/O, and time comes in as a value. Frames enter as plain values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipecat_roark.moments import SECOND
+from pipecat_roark.recording.audibility import RecentAudio
+from pipecat_roark.recording.timeline import Timeline
+from pipecat_roark.recording.utterance import Sound, Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
+
+
+class Source(NamedTuple):
+    """Where frames come from, and their format; those that have it in common are laid together."""
+
+    transport_source: str | None
+    transport_destination: str | None
+    user_id: str | None
+    rate: int
+    channels: int
+
+    @property
+    def line(self) -> tuple[str | None, str | None, str | None]:
+        """What may sound at the same time as other lines of its speaker."""
+        return self[:3]
+
+
+class Stereo(NamedTuple):
+    """Audio of both channels, of the same length."""
+
+    user: bytes
+    bot: bytes
+
+    def interleaved(self) -> bytes:
+        """Return 32-bit words, little-endian, with the sample of the user in the lower half."""
+        words = np.frombuffer(self.bot, "<u2").astype("<u4")
+        words <<= 16
+        words |= np.frombuffer(self.user, "<u2")
+        return words.tobytes()
+
+    @classmethod
+    def split(cls, pcm: bytes) -> Stereo:
+        """Return both channels of interleaved audio."""
+        samples = np.frombuffer(pcm, "<i2").reshape(-1, 2)
+        return cls(samples[:, 0].tobytes(), samples[:, 1].tobytes())
+
+
+class Recording:
+    """The recording of one call, from its first audio on.
+
+    Args:
+        rate: Its sample rate in Hz.
+        paced: Whether the bot's audio comes as it is played, rather than as it is made.
+    """
+
+    def __init__(self, rate: int, *, paced: bool) -> None:
+        self._rate = rate
+        self._paced = paced
+        self._timeline: Timeline | None = None
+        self._user_audio = RecentAudio(rate)
+        self._utterances: dict[str | None, Utterance] = {}
+
+    @property
+    def origin_ns(self) -> int | None:
+        """Pipeline time of sample 0; None while nothing is recorded."""
+        return self._timeline.origin_ns if self._timeline else None
+
+    @property
+    def offset_ms(self) -> OffsetMs | None:
+        """Returns the place of a sample in the recording; None while nothing is recorded."""
+        return self._timeline.offset_ms if self._timeline else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it holds audio that was not removed."""
+        return self._timeline is not None and self._timeline.waiting
+
+    # Audio comes in
+
+    def lay(self, speaker: Speaker, source: Source, frames: Frames) -> Sound | None:
+        """Lay consecutive frames of one source.
+
+        Returns:
+            The first sound of an utterance of the bot, if it is in these frames.
+        """
+        rate, channels = source.rate, source.channels
+        if channels > 1 or any(size % 2 or not size for size in {len(pcm) for pcm, _ in frames}):
+            frames = [(mono, at) for pcm, at in frames if (mono := _mono(pcm, channels))]
+        if not frames:
+            return None
+        if self._timeline is None:
+            pcm, at = frames[0]
+            origin = at - len(pcm) // 2 * SECOND // rate
+            self._timeline = Timeline(self._rate, origin, paced=self._paced)
+        if speaker == "user":
+            index = self._timeline.add(speaker, frames, rate, line=source.line)
+            if index is not None:
+                self._user_audio.add(frames, rate, index)
+            return None
+        utterance = self._utterances.get(source.transport_destination)
+        begins = utterance is not None and not utterance.begun
+        index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
+        return utterance.add(frames, rate, index) if utterance else None
+
+    # Speech begins and ends
+
+    def bot_started(self, destination: str | None) -> None:
+        """Expect an utterance of the bot at one of the output's destinations."""
+        self._utterances[destination] = Utterance(self._rate)
+
+    def bot_stopped(self, destination: str | None) -> Edge | None:
+        """End an utterance of the bot; return where it was heard last, if it was heard."""
+        utterance = self._utterances.pop(destination, None)
+        return utterance.end() if utterance else None
+
+    def bot_silenced(self) -> list[Edge]:
+        """End all utterances of the bot; return where each was heard last."""
+        edges = [self.bot_stopped(destination) for destination in [*self._utterances]]
+        return [edge for edge in edges if edge]
+
+    def user_onset(self, secs: float) -> int | None:
+        """Return the sample at which the speech began that was detected after `secs` seconds."""
+        if self._timeline is None:
+            return None
+        track = self._timeline.track("user")
+        announced = track.onset(round(secs * self._rate))
+        heard = self._user_audio.onset(announced, after=track.pause_before(announced))
+        return track.onset(track.received - heard)
+
+    def user_offset(self, secs: float) -> int | None:
+        """Return the sample at which the speech ended that was followed by `secs` of silence."""
+        if self._timeline is None:
+            return None
+        track = self._timeline.track("user")
+        announced = track.offset(round(secs * self._rate))
+        return track.offset(track.received - self._user_audio.offset(announced))
+
+    # Audio goes out
+
+    def pop_decided(self, count: int, now_ns: int) -> Stereo | None:
+        """Remove `count` samples of both channels; None if they may still change."""
+        chunk = self._timeline.pop_decided(count, now_ns) if self._timeline else None
+        return Stereo(*chunk) if chunk else None
+
+    def pop_rest(self, count: int) -> Iterator[Stereo]:
+        """Decide everything, and remove it in pieces of `count` samples and a last one."""
+        left = self._timeline.decide_all() if self._timeline else 0
+        while self._timeline and left > 0:
+            yield Stereo(*self._timeline.pop_front(min(count, left)))
+            left -= count
+
+    def peek(self) -> bytes:
+        """Return the audio that is laid and not removed, interleaved."""
+        return Stereo(*self._timeline.peek()).interleaved() if self._timeline else b""
+
+    def preview(self) -> bytes:
+        """Return all audio that was not removed, interleaved, as it looks now."""
+        return Stereo(*self._timeline.preview()).interleaved() if self._timeline else b""
+
+
+def _mono(audio: bytes, channels: int) -> bytes:
+    """Return whole sample frames as mono; an incomplete one at the end is dropped."""
+    whole = audio[: len(audio) - len(audio) % (2 * channels)]
+    if channels == 1:
+        return whole
+    mixed = np.frombuffer(whole, "<i2").reshape(-1, channels).mean(axis=1)
+    mono: bytes = mixed.astype("<i2").tobytes()
+    return mono

@@ -1,0 +1,210 @@
+"""What a pipeline shows of a call, from two points of view.
+
+The observer is shown every frame that is pushed from one processor to the next, but its own queue
+lags behind, and Pipecat drops that queue when the pipeline ends. The recorder sees the frames that
+pass it inline, so the last words and samples are safe there. Both views feed one call; a frame that
+both see counts once.
+
+Several pipelines may share an observer. The call ends with the one that holds the recorder, else
+with the last of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from pipecat.frames.frames import InterruptionFrame, StartFrame, StopFrame, TTSTextFrame
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from pipecat.transports.base_output import BaseOutputTransport
+
+from pipecat_roark import compat
+from pipecat_roark.call import Call
+from pipecat_roark.clocks import Clocks
+from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from pipecat_roark.frames import (
+    AUDIO_FRAMES,
+    END_FRAMES,
+    RELEVANT_FRAMES,
+    SPEAKING_FRAMES,
+    FrameReader,
+)
+from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.recording.external import ExternalRecorder
+from pipecat_roark.recording.recorder import StereoRecorder
+from pipecat_roark.sighting import Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pipecat.frames.frames import Frame
+    from pipecat.observers.base_observer import BaseObserver, FramePushed
+    from pipecat.processors.frame_processor import FrameProcessorSetup
+
+    from pipecat_roark.moments import Edge
+    from pipecat_roark.recording.listener import Recorder, UserTrack
+    from pipecat_roark.report import CallReport
+    from pipecat_roark.settings import Settings
+
+_PLACEMENT = "Put it right after transport.output() in the pipeline."
+
+
+class Watcher:
+    """Shows a call what happens in its pipeline; it listens to the recorder.
+
+    Args:
+        observer: Attaches itself to the pipeline if nobody did.
+        settings: What the observer was given.
+        pipecat_call_id: The call's identity.
+        processor: The application's own recorder, if it has one.
+        on_ended: Takes the report after delivery.
+
+    Raises:
+        TypeError: If `processor` is no `AudioBufferProcessor`.
+    """
+
+    def __init__(
+        self,
+        observer: BaseObserver,
+        settings: Settings,
+        pipecat_call_id: str,
+        *,
+        processor: AudioBufferProcessor | None,
+        on_ended: Callable[[CallReport], Awaitable[None]],
+    ) -> None:
+        self._observer = observer
+        self._on_ended = on_ended
+        self.boundary = ErrorBoundary("call")
+        self.recorder: Recorder
+        if processor is None:
+            self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES)
+        elif isinstance(processor, AudioBufferProcessor):
+            self.recorder = ExternalRecorder(processor, self)
+        else:
+            raise TypeError(
+                "audio_buffer_processor must be an AudioBufferProcessor, "
+                f"not {type(processor).__name__}"
+            )
+        self.call = Call(
+            settings,
+            pipecat_call_id,
+            recorder=self.recorder,
+            boundary=self.boundary,
+            on_ended=self._ended,
+        )
+        self._reader = FrameReader(self.call.state)
+        self.relevant: dict[type, bool] = {}
+        """Whether frames of a type must be shown; a type that is not there was not seen yet."""
+        self._clocks = Clocks()
+        self._starts: set[int] = set()
+        self._cleanups = 0
+        self._has_output = False
+        self._behind_output = False
+
+    async def see(self, data: FramePushed) -> None:
+        """Read a frame that was pushed from one processor to the next."""
+        frame = data.frame
+        awaited = self.recorder.awaits_audio and isinstance(frame, AUDIO_FRAMES)
+        self.relevant[type(frame)] = awaited or isinstance(frame, RELEVANT_FRAMES)
+        released = isinstance(data.source, BaseOutputTransport)
+        self._has_output |= released
+        if isinstance(frame, StartFrame):
+            if data.destination is self.recorder.processor:
+                self._behind_output = self._has_output  # it passes processors in their order
+            self._starts.add(frame.id)
+        shift = self._clocks.shift(data.source.get_clock())
+        if shift:
+            data = replace(data, timestamp=data.timestamp + shift)
+        self.call.begin(self._clocks.now, data.timestamp)
+        await self.recorder.observe(data)
+        if isinstance(frame, SPEAKING_FRAMES) and self.recorder.reads_inline:
+            return  # the recorder shows it with its place in the recording
+        if isinstance(frame, END_FRAMES):
+            recorded = data.destination is self.recorder.processor
+            if recorded or len(self._starts) <= 1:
+                self.call.note_reason(_reason(frame))
+            if recorded if len(self._starts) > 1 else released:
+                self.call.end()
+        else:
+            handed = isinstance(data.destination, BaseOutputTransport)
+            played = released or not self._has_output
+            self._read(frame, Sighting(data.timestamp, played, handed, data.source))
+
+    async def on_observer_cleanup(self) -> None:
+        """Finish the call if this was the last of the pipelines that share the observer."""
+        self._cleanups += 1
+        if self._cleanups >= len(self._starts):
+            await self.call.finished()
+
+    # The recorder's listener
+
+    def on_audio(self, pcm: bytes) -> bytes:
+        """Let the next audio of the recording pass the gate; return what passed."""
+        return self.call.gate.audio(pcm)
+
+    def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
+        """Read a frame that passes the recorder, where nothing is dropped."""
+        if not isinstance(frame, RELEVANT_FRAMES):
+            return
+        with self.boundary:
+            if isinstance(frame, StartFrame):
+                self.call.begin(self._clocks.now, at)
+            elif isinstance(frame, END_FRAMES):
+                self.call.note_reason(_reason(frame))
+                self.call.end()
+            elif isinstance(frame, InterruptionFrame):
+                pass  # It has passed the output. The observer knows when the output got it.
+            elif self.recorder.after_output or not isinstance(frame, TTSTextFrame):
+                self._read(frame, Sighting(at, played=True, track=track))
+
+    def on_bot_onset(self, at: int, edge: Edge) -> None:
+        """Note at `at` where the bot can be heard first."""
+        self.call.state.note("start of speech", at, Conversation.bot_onset, edge)
+
+    def on_bot_offset(self, at: int, edge: Edge) -> None:
+        """Note at `at` where the bot can be heard last."""
+        self.call.state.note("end of speech", at, Conversation.bot_offset, edge)
+
+    def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
+        """Attach the observer to the pipeline if nobody did; return the clock to record by."""
+        if compat.attach(self._observer, setup.observer):
+            logger.warning(
+                "RoarkObserver was not among the observers of its pipeline and attached itself. "
+                "The right line: PipelineTask(pipeline, observers=[roark])"
+            )
+        return self._clocks.reader(setup.clock)
+
+    async def on_cleanup(self) -> None:
+        """Finish the call: the pipeline that holds the recorder is over."""
+        await self.call.finished()
+
+    def _read(self, frame: Frame, seen: Sighting) -> None:
+        with self.boundary.reading(type(frame).__name__):
+            self._reader.read(frame, seen)
+        self.call.gate.note_change()
+
+    async def _ended(self, report: CallReport) -> None:
+        self._warn_of_placement()
+        await self._on_ended(report)
+
+    def _warn_of_placement(self) -> None:
+        call_id = self.call.pipecat_call_id
+        if not self.recorder.in_pipeline:
+            logger.warning(
+                f"Call {call_id} has no recording: its audio processor is not in the pipeline. "
+                f"{_PLACEMENT}"
+            )
+        elif self._has_output and not (self._behind_output or self.recorder.after_output):
+            logger.warning(
+                f"Call {call_id} was recorded before transport.output(): the assistant is there "
+                f"as it was made, not as it was heard. {_PLACEMENT}"
+            )
+
+
+def _reason(frame: Frame) -> str | None:
+    """Return why a frame ends the call; a StopFrame gives no reason."""
+    if isinstance(frame, StopFrame):
+        return None
+    return compat.end_reason(frame) or "agent-ended"

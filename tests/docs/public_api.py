@@ -1,0 +1,165 @@
+"""The public API as users use it: type-checked, never run.
+
+A change that would break a user's type check breaks the type check of this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from aiohttp import web
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.task import PipelineTask
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from typing_extensions import assert_type
+
+import pipecat_roark
+from pipecat_roark import (
+    CallReport,
+    Loss,
+    Receipt,
+    RoarkObserver,
+    Tally,
+    ToolCall,
+    ToolResult,
+    Turn,
+    __version__,
+)
+from pipecat_roark.local import LocalRoark, StoredCall
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+    from pipecat.transports.base_transport import BaseTransport
+
+
+async def observe(transport: BaseTransport) -> None:
+    """Observe a call with every argument, attribute and event of the observer."""
+    processor = AudioBufferProcessor(num_channels=2, buffer_size=131072)
+    roark = RoarkObserver(
+        agent_id="front-desk",
+        api_key="key",
+        agent_name="Front desk",
+        agent_prompt="Be kind.",
+        audio_buffer_processor=processor,
+        pipecat_call_id="call-1",
+        runner_args={"session_id": "session-7"},
+        deadline_secs=5,
+        max_waiting_bytes=1024 * 1024,
+        spool_dir=Path("spool"),
+    )
+    assert_type(
+        pipecat_roark.RoarkObserver(agent_id="front-desk", spool_dir="spool"), RoarkObserver
+    )
+    pipeline = Pipeline([transport.input(), transport.output(), roark.audio_processor])
+    PipelineTask(pipeline, observers=[roark])
+
+    @roark.event_handler("on_call_ended")  # type: ignore[untyped-decorator]
+    async def on_call_ended(roark: RoarkObserver, report: CallReport) -> None:
+        read(report, roark.receipt)
+
+    assert_type(roark.audio_processor, AudioBufferProcessor)
+    assert_type(roark.pipecat_call_id, str)
+    assert_type(roark.report(), CallReport)
+    assert_type(roark.receipt, Receipt)
+    assert_type(__version__, str)
+    await roark.aflush()
+    await roark.aflush(reason="transferred")
+
+
+def read(report: CallReport, receipt: Receipt) -> None:
+    """Read every field of a report and of a receipt."""
+    assert_type(report.pipecat_call_id, str)
+    assert_type(report.started_at, datetime | None)
+    assert_type(report.ended_at, datetime | None)
+    assert_type(report.ended_reason, str | None)
+    assert_type(report.agent_spoke_first, bool | None)
+    assert_type(report.sample_rate, int | None)
+    assert_type(report.num_channels, int | None)
+    assert_type(report.turns, tuple[Turn, ...])
+    assert_type(report.tool_calls, tuple[ToolCall, ...])
+    for turn in report.turns:
+        read_turn(turn)
+    for call in report.tool_calls:
+        read_tool_call(call)
+    assert_type(receipt.whole, bool)
+    assert_type(receipt.events, Tally)
+    assert_type(receipt.chunks, Tally)
+    assert_type(receipt.chunks.captured, int)
+    assert_type(receipt.chunks.delivered, int)
+    assert_type(receipt.chunks.retried, int)
+    assert_type(receipt.captured_bytes, int)
+    assert_type(receipt.delivered_bytes, int)
+    assert_type(receipt.ending_secs, float | None)
+    assert_type(receipt.lost, tuple[Loss, ...])
+    for loss in (*receipt.lost, *receipt.spooled):
+        assert_type(loss.what, str)
+        assert_type(loss.count, int)
+        assert_type(loss.why, str)
+        assert_type(loss.reason == "unavailable", bool)
+
+
+def read_turn(turn: Turn) -> None:
+    """Read every field of a turn."""
+    assert_type(turn.role, Literal["user", "assistant"])
+    assert_type(turn.content, str)
+    assert_type(turn.started_at, datetime)
+    assert_type(turn.ended_at, datetime)
+    assert_type(turn.start_ms, int | None)
+    assert_type(turn.end_ms, int | None)
+    assert_type(turn.interrupted, bool)
+    assert_type(turn.unheard, str)
+    assert_type(turn.user_id, str | None)
+    assert_type(turn.language, str | None)
+    assert_type(turn.response_ms, int | None)
+
+
+def read_tool_call(call: ToolCall) -> None:
+    """Read every field of a tool call and of its results."""
+    assert_type(call.tool_call_id, str)
+    assert_type(call.name, str)
+    assert_type(call.arguments, str)
+    assert_type(call.called_at, datetime)
+    assert_type(call.offset_ms, int | None)
+    assert_type(call.results, tuple[ToolResult, ...])
+    assert_type(call.outcome, Literal["returned", "cancelled", "pending"])
+    assert_type(call.duration_ms, int | None)
+    for result in call.results:
+        assert_type(result.content, str)
+        assert_type(result.returned_at, datetime)
+        assert_type(result.offset_ms, int | None)
+
+
+async def serve() -> None:
+    """Serve a local Roark with every argument and attribute."""
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return web.Response(status=503) if request.query else await handler(request)
+
+    def listen(event: str, call: StoredCall) -> None:
+        print(event, call.call_id)
+
+    roark = LocalRoark(
+        "calls", host="127.0.0.1", port=0, api_key="key", middlewares=[refuse], on_event=listen
+    )
+    await roark.start()
+    await roark.stop()
+    async with LocalRoark(Path("calls")) as roark:
+        os.environ["ROARK_BASE_URL"] = assert_type(roark.url, str)
+        call = await roark.wait_for_end("call-1", timeout=5)
+        assert_type(roark.calls, Mapping[str, StoredCall])
+        assert_type(roark.problems, tuple[str, ...])
+    assert_type(call, StoredCall)
+    assert_type(call.complete, bool)
+    assert_type(call.call_id, str)
+    assert_type(call.folder, Path)
+    assert_type(call.started, dict[str, Any] | None)
+    assert_type(call.ended, dict[str, Any] | None)
+    assert_type(call.chunks, dict[int, Path])
+    assert_type(call.recording, Path | None)
+    assert_type(call.problems, tuple[str, ...])
+    assert_type(call.verified, tuple[str, ...])
