@@ -189,6 +189,18 @@ def test_a_long_result_is_cut(kind: Any) -> None:
     assert len(plain.result_text("x" * plain.MAX_TEXT)) == plain.MAX_TEXT
 
 
+def test_long_arguments_are_cut() -> None:
+    """Arguments have the bound of results; a structure remains JSON, and its texts are cut."""
+    text = plain.arguments_text("x" * 1_000_000)
+    assert text.endswith("x… [cut: 1000000 characters in all]")
+    assert len(text) < plain.MAX_TEXT + 50
+    long = {"page": "x" * 1_000_000, "note": "y", "n": 1}
+    cut = strict(plain.arguments_text(long))
+    assert cut["page"] == "x" * plain.MAX_TEXT + "…"
+    assert len(plain.arguments_text([long] * 5)) < plain.MAX_TEXT + 500
+    assert strict(plain.arguments_text([{"note": "y", "n": 1}])) == [{"note": "y", "n": 1}]
+
+
 ANYTHING = st.recursive(
     st.one_of(
         st.none(),

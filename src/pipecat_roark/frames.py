@@ -7,6 +7,7 @@ that notes one event. `sighting.py` knows which of the many sightings of a frame
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -27,6 +28,9 @@ from pipecat.frames.frames import (
     FunctionCallResultFrame,
     InputAudioRawFrame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMMessagesAppendFrame,
+    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechControlParamsFrame,
     StartFrame,
@@ -52,7 +56,7 @@ from pipecat_roark.sighting import Sighting, Sightings
 from pipecat_roark.synthesis import Synthesis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipecat_roark.conversation.state import CallState
 
@@ -193,6 +197,21 @@ class FrameReader:
         if (seen.handed or seen.played) and self._sightings.is_first(frame):
             self._note(frame, seen.at, Conversation.interrupted, seen.at)
 
+    # What is written instead of spoken
+
+    def _wrote(self, frame: LLMTextFrame, seen: Sighting) -> None:
+        if _is_delivered(frame, seen) and self._sightings.is_first(frame):
+            self._note(frame, seen.at, Conversation.bot_wrote, _text(frame), seen.at)
+
+    def _finished_writing(self, frame: LLMFullResponseEndFrame, seen: Sighting) -> None:
+        if _is_delivered(frame, seen) and self._sightings.is_first(frame):
+            self._note(frame, seen.at, Conversation.bot_finished_writing)
+
+    def _messages_appended(self, frame: LLMMessagesAppendFrame, seen: Sighting) -> None:
+        if self._sightings.is_first(frame):
+            for text in _texts_of_user(frame.messages):
+                self._note(frame, seen.at, Conversation.user_wrote, text, seen.at)
+
     # Tools: a service passes on whatever the model gave as id and name.
 
     def _tool_called(self, frame: FunctionCallInProgressFrame, seen: Sighting) -> None:
@@ -250,6 +269,9 @@ class FrameReader:
         TTSTextFrame: _speech_text,
         **dict.fromkeys(compat.AGGREGATED_TEXT, _announced_text),
         InterruptionFrame: _interrupted,
+        LLMTextFrame: _wrote,
+        LLMFullResponseEndFrame: _finished_writing,
+        LLMMessagesAppendFrame: _messages_appended,
         FunctionCallInProgressFrame: _tool_called,
         FunctionCallResultFrame: _tool_returned,
         FunctionCallCancelFrame: _tool_cancelled,
@@ -283,6 +305,22 @@ def _spoken_text(frame: TTSTextFrame) -> SpokenText:
     text = _text(frame)
     spaced = compat.brings_spaces(frame, otherwise=compat.continues(text))
     return SpokenText(text, spaced, frame.pts or None, compat.is_interruptible(frame))
+
+
+def _is_delivered(frame: Frame, seen: Sighting) -> bool:
+    """Return whether a model's text gets to the output, or no speech service is to speak it."""
+    return seen.handed or seen.played or compat.skips_speech(frame)
+
+
+def _texts_of_user(messages: Iterable[object]) -> Iterator[str]:
+    """Yield the texts of the user's messages; a message may have parts that are no text."""
+    for message in messages:
+        if isinstance(message, Mapping) and message.get("role") == "user":
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"text": content}]
+            texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+            if text := " ".join(text for text in texts if isinstance(text, str)):
+                yield text
 
 
 def _language(value: object) -> str | None:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_TEXT = 64 * 1024
-"""Longest result of a tool that is sent, in characters; the rest is cut with a visible mark."""
+"""Longest arguments or result of a tool, in characters; the rest is cut with a visible mark."""
 _MAX_DEPTH = 32
 _MAX_ITEMS = MAX_TEXT
 """Of a value, all levels together: more don't fit into a result, and would hold the event loop."""
 _MAX_INT_BITS = 2048
 """Of an integer that is written in decimal; Python refuses much longer ones."""
+_SHORT_TEXT = 64
+"""Texts in a structure that are no longer than this are kept: there are only so many items."""
 _CUT = "…"
 _T = TypeVar("_T")
 
@@ -37,7 +39,10 @@ def arguments_text(value: object) -> str:
     """Return a tool call's arguments as a JSON string; a string is kept as it came."""
     if value is None:
         return "{}"
-    return value if isinstance(value, str) else _dump(_plain(value))
+    if isinstance(value, str):
+        return _bounded(value)
+    # It must remain JSON, so the texts in it are cut, and not the whole.
+    return _dump(_shortened(_plain(value), [MAX_TEXT]))
 
 
 def result_text(value: object) -> str:
@@ -45,10 +50,26 @@ def result_text(value: object) -> str:
     plain = _plain(value)
     if plain is None:
         return ""
-    text = _dump(plain) if isinstance(plain, (dict, list)) else str(plain)
+    return _bounded(_dump(plain) if isinstance(plain, (dict, list)) else str(plain))
+
+
+def _bounded(text: str) -> str:
     if len(text) > MAX_TEXT:
-        text = f"{text[:MAX_TEXT]}{_CUT} [cut: {len(text)} characters in all]"
+        return f"{text[:MAX_TEXT]}{_CUT} [cut: {len(text)} characters in all]"
     return text
+
+
+def _shortened(plain: object, room: list[int]) -> object:
+    """Return JSON whose long texts, all together, fit into the room that is left."""
+    if isinstance(plain, dict):
+        return {_shortened(key, room): _shortened(value, room) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_shortened(item, room) for item in plain]
+    if not isinstance(plain, str) or len(plain) <= _SHORT_TEXT:
+        return plain
+    kept = plain[: room[0]]
+    room[0] -= len(kept)
+    return plain if kept == plain else f"{kept}{_CUT}"
 
 
 def _dump(plain: object) -> str:

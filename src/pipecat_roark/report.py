@@ -21,7 +21,8 @@ class Turn:
             cut in the middle, these are estimated by the share of its audio that was played.
         started_at: Onset of audible speech, UTC.
         ended_at: Its offset, UTC; never before `started_at`.
-        start_ms: The onset in the recording, in milliseconds; None if the turn isn't in there.
+        start_ms: The onset in the recording, in milliseconds. None if the turn isn't in there, as
+            there is no recording, it was over before sample 0, or it was written, not spoken.
         end_ms: The offset in the recording; None where `start_ms` is.
         interrupted: Whether the user cut this turn of the assistant short; False for a user's turn.
         unheard: Words of the assistant that were generated for this turn but never played.

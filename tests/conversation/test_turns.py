@@ -206,6 +206,20 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ],
         ["user: I would like that.", "assistant: Hi.", "user: Now."],
     ),
+    "the next turn right after the last words": (
+        [
+            *[user_turn_started(1), user_said(2, "A table."), user_turn_stopped(2)],
+            *[user_turn_started(2.1), user_said(2.1, "For two."), user_turn_stopped(2.2)],
+        ],
+        ["user: A table.", "user: For two."],
+    ),
+    "turns whose words come a moment after their ends": (
+        [
+            *[user_turn_started(1), user_turn_stopped(2), user_said(2.001, "A table.")],
+            *[user_turn_started(2.1), user_turn_stopped(2.1), user_said(2.101, "For two.")],
+        ],
+        ["user: A table.", "user: For two."],
+    ),
     "words of which the assistant had none yet": (
         [*heard(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
         ["user: Hello."],

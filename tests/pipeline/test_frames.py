@@ -17,6 +17,9 @@ from pipecat.frames.frames import (
     FunctionCallResultFrame,
     FunctionCallResultProperties,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMMessagesAppendFrame,
+    LLMTextFrame,
     SpeechControlParamsFrame,
     StartFrame,
     TextFrame,
@@ -262,6 +265,42 @@ def test_text_to_be_spoken_is_announced() -> None:
         asked.will_be_spoken = skipped.will_be_spoken = foreign.will_be_spoken = True
     assert note(asked) == [("text_announced", AT, "Hi.")]
     assert note(skipped) == note(foreign) == note(asked, played=True) == []
+
+
+def written(text: str, *, skip: bool = False) -> LLMTextFrame:
+    """Return a piece of what a model wrote, to be spoken or not."""
+    frame = LLMTextFrame(text)
+    frame.skip_tts = skip
+    return frame
+
+
+def test_what_nobody_speaks_is_written() -> None:
+    """A model's text counts if it gets to the output, or if no speech service is to speak it."""
+    frame = written("Hi.")
+    assert notes((frame, AT, False), (frame, AT + 1, True)) == [("bot_wrote", AT, "Hi.")]
+    assert notes((written("Hi."), AT, False), handed=False) == []
+    skipped = written("Hi.", skip=True)
+    assert notes((skipped, AT, False), (skipped, AT + 1, True), handed=False) == [
+        ("bot_wrote", AT, "Hi.")
+    ]
+    assert note(LLMFullResponseEndFrame()) == [("bot_finished_writing", AT)]
+
+
+def test_typed_messages_are_those_of_the_user() -> None:
+    """Of messages for the model, those in the user's name are read, whatever their parts are."""
+    parts: list[Any] = [{"type": "text", "text": "Look:"}, {"type": "image"}, 7, {"text": "nice"}]
+    messages: list[Any] = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hello."},
+        {"role": "user", "content": parts},
+        {"role": "user", "content": None},
+        object(),
+    ]
+    frame = LLMMessagesAppendFrame(messages)
+    assert notes((frame, AT, False), (frame, AT + 1, False), handed=False) == [
+        ("user_wrote", AT, "Hello."),
+        ("user_wrote", AT, "Look: nice"),
+    ]
 
 
 def test_an_interruption_counts_at_the_output() -> None:

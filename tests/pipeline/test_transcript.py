@@ -10,6 +10,10 @@ from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     EndFrame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMMessagesAppendFrame,
+    LLMTextFrame,
     TTSAudioRawFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
@@ -219,6 +223,26 @@ async def test_a_stop_may_never_come(local: LocalRoark) -> None:
         *["user: One?", "assistant: First.", "user: Two?", "assistant: Second."],
         *["user: Three?", "assistant: Third."],
     ]
+
+
+async def test_a_written_call_is_in_the_transcript(local: LocalRoark, warned: list[str]) -> None:
+    """A call without any speech has turns, without a place in the recording, and no warning."""
+
+    async def script(call: Call) -> None:
+        for question, answer in (("Hello?", "Hi the|re."), ("A table?", "For when?")):
+            await call.push(LLMMessagesAppendFrame([{"role": "user", "content": question}]))
+            pieces = [LLMTextFrame(piece) for piece in answer.split("|")]
+            await call.push(LLMFullResponseStartFrame(), *pieces, LLMFullResponseEndFrame())
+            await asyncio.sleep(0.1)
+        await call.end()
+
+    _, stored = await held(local, script)
+    assert lines(stored) == [
+        *["user: Hello?", "assistant: Hi there.", "user: A table?", "assistant: For when?"]
+    ]
+    assert stored.ended is not None
+    assert "audioOffsetMs" not in stored.ended["transcript"][0]
+    assert warned == []
 
 
 async def test_several_users_speak_in_one_turn(local: LocalRoark) -> None:

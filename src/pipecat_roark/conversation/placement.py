@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from pipecat_roark.conversation.written_side import Message
     from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
 
 
@@ -65,6 +66,15 @@ class Placement:
                 result.append(self._bot_turn(turn, start, end, asked))
                 asked = None
         return tuple(result)
+
+    def message(self, message: Message) -> Turn:
+        """Return the report of a written message, which is nowhere in the recording."""
+        return Turn(
+            role="user" if message.speaker == "user" else "assistant",
+            content=message.text.strip(),
+            started_at=self.wall(message.at),
+            ended_at=self.wall(message.end),
+        )
 
     def _spans(self, turns: list[UserTurn | BotTurn]) -> list[tuple[int, int]]:
         """Return where turns start and end; a turn ends before the same speaker's next."""

@@ -151,17 +151,22 @@ class CallState:
             places = ClockPlaces(origin)
         until = self._ended[0] if self._ended else now
         placement = Placement(until, wall, origin, offset_ms, places)
-        turns = sorted(self._inbox.conversation().turns, key=placement.start)
+        conversation = self._inbox.conversation()
+        turns = sorted(conversation.turns, key=placement.start)
         heard_turns = [turn for turn in turns if heard(turn.fragments)]
         audible = [turn for turn in turns if isinstance(turn, BotTurn) and turn.audible]
-        first = next(iter([*heard_turns, *audible]), None)
+        written = [placement.message(message) for message in conversation.written()]
+        all_turns = sorted(
+            [*placement.turns(heard_turns), *written], key=lambda turn: turn.started_at
+        )
+        spoke_first = all_turns[0].role == "assistant" if all_turns else True if audible else None
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
             started_at=None if self._started is None else wall(self._started),
             ended_at=wall(self._ended[0]) if self._ended else None,
             ended_reason=self._ended[1] if self._ended else None,
-            agent_spoke_first=isinstance(first, BotTurn) if first else None,
-            turns=placement.turns(heard_turns),
+            agent_spoke_first=spoke_first,
+            turns=tuple(all_turns),
             tool_calls=self._tools.report(placement),
         )
 

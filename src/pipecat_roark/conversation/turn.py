@@ -261,22 +261,22 @@ class UserTurn(_Turn):
         """Return whether words at `at` may be those of an earlier turn whose words are late."""
         return at - self.start.at <= YOUNG_SPEECH_NS
 
-    def awaits_segment(self, at: int, of: int = -1) -> bool:
-        """Return whether words at `at` are one with earlier ones, by default with the last."""
-        return at - self.fragments[of].at <= SEGMENT_NS
+    def awaits_segment(self, at: int) -> bool:
+        """Return whether words at `at` are one with the last ones, which came late."""
+        said_at = self.fragments[-1].at
+        return said_at > self.last.at and at - said_at <= SEGMENT_NS
 
     def prompted(self, at: int) -> bool:
         """Return whether its last words made the pipeline give the user the floor at `at`."""
         if not self.fragments or at - self.fragments[-1].at > PROMPT_NS:
             return False
-        if self._closed_at is None or self.fragments[-1].at <= self._closed_at:
-            return bool(self.answer)
-        # Late words that come in segments belong together; words in time are the turn's own.
-        own = len(self.fragments) > 1 and (
-            self.fragments[-2].at <= self._closed_at
-            or not self.awaits_segment(self.fragments[-1].at, of=-2)
-        )
-        return bool(self.answer) or own
+        if self.answer:
+            return True
+        if self._closed_at is None or len(self.fragments) == 1:
+            return False
+        *_, before, last = (words.at for words in self.fragments)
+        segment = before > self._closed_at and last - before <= SEGMENT_NS
+        return last > self._closed_at and not segment
 
     def take_last_words(self, before: UserTurn) -> None:
         """Take the last words of the turn before: they made the pipeline open this one."""

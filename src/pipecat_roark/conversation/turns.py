@@ -1,7 +1,7 @@
 """A conversation: speech and words, in the order in which they happened, made into turns.
 
 A turn is one speaker's words until the other's turn. It is in the report only if it has words, or
-words that were cut. `user_side` and `bot_side` have the rules of each speaker.
+words that were cut. `user_side`, `bot_side` and `written_side` have the rules.
 
 An interruption cuts what is being said, and only if something is being said; so does the end of the
 call. `Playback` knows which words were heard by then. Edges are those of audible speech, without
@@ -16,9 +16,10 @@ from copy import deepcopy
 
 from pipecat_roark.conversation.bot_side import BotSide
 from pipecat_roark.conversation.user_side import UserSide
+from pipecat_roark.conversation.written_side import WrittenSide
 
 
-class Conversation(UserSide, BotSide):
+class Conversation(UserSide, BotSide, WrittenSide):
     """The turns of one call; its verbs, one for each event, are called in the order of time."""
 
     def fork(self) -> Conversation:

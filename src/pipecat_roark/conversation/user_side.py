@@ -127,13 +127,12 @@ class UserSide(History):
         before = None if user.fragments else self.user_turn_before(user)
         if before is None or at - before.last.at > LATE_WORDS_NS:
             return None
-        if before.fragments:
-            if self.answered(before):
-                waits = before.awaits_segment(at)
-            else:
-                waits = user.is_fresh(at) and user.speaking
-        else:
+        answered, fresh = self.answered(before), user.is_fresh(at)
+        if not before.fragments:
             # Words come in the order of speech, and a turn that was answered had some.
-            late = user.is_young(at) and self.answered(before) and before.is_speech
-            waits = user.is_fresh(at) or late
+            waits = fresh or (answered and user.is_young(at) and before.is_speech)
+        elif answered:
+            waits = before.awaits_segment(at)
+        else:
+            waits = fresh and user.speaking
         return before if waits else None

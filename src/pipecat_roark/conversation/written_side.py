@@ -1,0 +1,75 @@
+"""The written half of a conversation: messages of a call in which one side does not speak.
+
+A text-only bot writes what it would have said, and a user may type. But in a call that is spoken,
+written text is something else: what a speech service reads, or what an application tells the model
+in the user's name. So a side's messages are only in the report if that side never spoke.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipecat_roark.conversation.history import History
+from pipecat_roark.conversation.turn import BotTurn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pipecat_roark.moments import Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A written message.
+
+    Attributes:
+        speaker: Who wrote it.
+        text: The text.
+        at: Pipeline time at which it began.
+        end: Pipeline time at which its last piece came.
+        open: Whether more of it may come.
+    """
+
+    speaker: Speaker
+    text: str
+    at: int
+    end: int
+    open: bool = False
+
+
+class WrittenSide(History):
+    """The verbs of written text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._messages: list[Message] = []
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = super().__deepcopy__(memo)
+        vars(twin).update(_messages=[*self._messages])
+        return twin
+
+    def user_wrote(self, text: str, at: int) -> None:
+        """Note a message that the user typed, or that somebody wrote in the user's name."""
+        self._messages.append(Message("user", text.strip(), at, at))
+
+    def bot_wrote(self, text: str, at: int) -> None:
+        """Note a piece of text that the bot wrote; it contains its spaces."""
+        last = self._messages[-1] if self._messages else None
+        if last and last.open:
+            self._messages[-1] = replace(last, text=last.text + text, end=at)
+        else:
+            self._messages.append(Message("bot", text, at, at, open=True))
+
+    def bot_finished_writing(self) -> None:
+        """Note that the bot's message is complete."""
+        if self._messages:
+            self._messages[-1] = replace(self._messages[-1], open=False)
+
+    def written(self) -> list[Message]:
+        """Return the messages of the sides that never spoke."""
+        spoken: set[Speaker] = {turn.role for turn in self.turns if turn.fragments}
+        if any(isinstance(turn, BotTurn) for turn in self.turns):
+            spoken.add("bot")
+        return [one for one in self._messages if one.text.strip() and one.speaker not in spoken]
