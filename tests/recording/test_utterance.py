@@ -136,3 +136,11 @@ def test_a_background_forgets() -> None:
     assert background.noise == 4000
     background.add(frames(*[300] * 125), 1000)
     assert background.noise == 300
+
+
+def test_a_soft_end_counts_once_the_line_turns_out_to_be_silent() -> None:
+    """What might have been noise is a part of it after all, to a window of loudness."""
+    utterance = Utterance(1000)
+    for number, level in enumerate((1000, 200, 0)):
+        utterance.add(frames(level, begin=20 * number), 1000, 20 * number)
+    assert utterance.end() == edge(40)
