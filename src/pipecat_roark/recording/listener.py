@@ -44,7 +44,7 @@ class Listener(Protocol):
         """Note at `at` that the bot could be heard until `edge`."""
 
     def on_setup(self, setup: FrameProcessorSetup) -> None:
-        """Receive what the pipeline sets its processors up with."""
+        """Receive the setup that the pipeline gives to its processors."""
 
     async def on_cleanup(self) -> None:
         """Finish the call: the pipeline is over."""
