@@ -96,7 +96,7 @@ def heard(speech: np.ndarray[tuple[int], np.dtype[np.int16]], rate: int) -> Rece
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
 def test_edges_count_in_the_track_s_samples(rate: int) -> None:
-    """Found at the rate of the microphone, they are told at the rate of the recording."""
+    """They are found at the rate of the microphone and returned at that of the recording."""
     hearing = heard(clip((3.0, 0), (1.0, 8000), (0.5, 0)), rate)
     assert hearing.onset(round(3.2 * rate)) == pytest.approx(3.0 * rate, abs=4)
     assert hearing.offset(round(4.1 * rate)) == pytest.approx(4.0 * rate, abs=4)

@@ -48,7 +48,7 @@ class Caller(AudioBufferProcessor):
 
 
 def pushed(frame: Frame, to: FrameProcessor, at: int = 0) -> FramePushed:
-    """Return what an observer is told of a push, at a time in milliseconds."""
+    """Return the push of a frame as an observer receives it, at a time in milliseconds."""
     return FramePushed(Sink(), to, frame, FrameDirection.DOWNSTREAM, at * MS)
 
 

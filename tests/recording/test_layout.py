@@ -138,3 +138,15 @@ def test_many_turns_are_quick_to_place(layout: Layout) -> None:
     first = layout.span_ms("user", 6000 * MS, 7000 * MS)
     layout._levels[0][:] = layout._levels[0][::-1]  # noqa: SLF001  # nobody looks any more
     assert layout.span_ms("user", 6000 * MS, 7000 * MS) == first
+
+
+def test_a_bot_may_be_out_of_step_with_what_waited() -> None:
+    """Where the recorder laid it by the clock alone, its sound is found there."""
+    layout = Layout()
+    for _ in range(100):
+        layout.add_frame("user", 2000 * MS, 20 * MS)
+    hears(layout, 2000, 10000)
+    hands_out(layout, sound((4000, 5000), ms=10000), sound((4030, 4980), ms=10000))
+    assert layout.span_ms("user", 4000 * MS, 5000 * MS) == pytest.approx((4000, 5000), abs=10)
+    assert layout.span_ms("bot", 6000 * MS, 7000 * MS) == pytest.approx((4030, 4980), abs=10)
+    assert layout.span_ms("bot", 8000 * MS, 9000 * MS) == pytest.approx((8000, 9000), abs=20)

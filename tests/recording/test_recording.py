@@ -224,7 +224,7 @@ def phrase(rate: int, *, after: float = 0.3, hertz: float = 440) -> Samples:
 async def test_noted_edges_are_where_speech_can_be_heard(
     begins: list[float], arrives: Callable[[float], float]
 ) -> None:
-    """What is noted of the user is within 40 ms of the audible edge, of the assistant 20 ms."""
+    """The edges of the user are within 40 ms of the audible ones, those of the bot within 20 ms."""
     feed = await Feed().start()
     await feed.play(
         *(microphone(phrase(IN_RATE), begin, arrives=arrives) for begin in begins),

@@ -123,8 +123,7 @@ async def test_background_sound_ends_no_turn(local: LocalRoark, late: float) -> 
         await call.push(TTSStartedFrame(), frame, spoken("Hello."))
         await asyncio.sleep(late)
         await call.push(TTSStoppedFrame())
-        await call.quiet()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(2)
         await call.end()
 
     await call.hold(script)

@@ -178,7 +178,7 @@ def test_a_verdict_waits_for_the_frames_that_follow(track: Track) -> None:
 
 
 def test_a_silent_track_settles_behind_the_clock(track: Track) -> None:
-    """Without frames a track counts as silent after a while; what comes later comes after that."""
+    """A track without frames is silent after a while; audio that comes later is laid after that."""
     assert track.decided(HOLD * MS) == 0
     assert track.decided((HOLD + 500) * MS) == 500
     assert runs(track.pop_front(500)) == [(0, 500)]
@@ -204,7 +204,7 @@ def test_places_know_the_silence_before_them(track: Track, settled: bool) -> Non
 
 
 def test_places_stay_when_a_silent_track_is_taken(track: Track) -> None:
-    """Silence that is taken in pieces is one gap."""
+    """Silence that is removed in pieces is one gap."""
     add(track, 1, *paced(0, 10))
     for _ in range(3):
         track.pop_front(300)
@@ -241,7 +241,7 @@ def test_edges_close_to_a_pause_are_on_their_side_of_it(
 
 
 def test_what_waits_can_be_looked_at(track: Track) -> None:
-    """A track tells what is laid and not taken, and whether anything waits at all."""
+    """A track shows what is laid and not removed, and whether any audio waits."""
     assert not track.waiting
     add(track, 1, *paced(0, 10))
     assert track.waiting

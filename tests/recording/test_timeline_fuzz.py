@@ -37,7 +37,7 @@ sizes = st.one_of(st.sampled_from([160, 320]), st.integers(0, 2000))
 
 
 class Numbers:
-    """Samples that can be told from each other and from silence."""
+    """Samples that differ from each other and from silence."""
 
     def __init__(self) -> None:
         self.given: list[int] = []

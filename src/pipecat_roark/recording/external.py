@@ -47,7 +47,7 @@ class ExternalRecorder:
         self.sample_rate = 0
         self.num_channels = 0
         self.offset_ms: OffsetMs | None = None
-        """None, because nobody knows where the processor lays a sample."""
+        """None, because the processor doesn't say where it lays a sample."""
         self._started = False
         self._guard = ErrorBoundary("recorder")
         self._in_order = asyncio.Lock()
@@ -86,7 +86,7 @@ class ExternalRecorder:
         return b""
 
     async def stop_recording(self) -> None:
-        """Hand out what is left, and measure it.
+        """Hand out the rest of the audio, and measure it.
 
         The processor's handlers are tasks, so they run meanwhile.
         """

@@ -21,6 +21,7 @@ import numpy as np
 
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import (
+    AUDIBLE,
     WINDOW_SECS,
     levels,
     offset,
@@ -56,6 +57,8 @@ class _Stretch:
     )
     heard: int = 0
     """How much audio of the user came, in nanoseconds."""
+    moved: int = 0
+    """How much earlier than its first frame arrived the origin turned out to be."""
 
 
 class Layout:
@@ -64,7 +67,7 @@ class Layout:
     def __init__(self) -> None:
         self._stretches: list[_Stretch] = []
         self._levels: list[array[int]] = []
-        self._found: dict[tuple[Speaker, float, bool], float] = {}
+        self._found: dict[tuple[Speaker, float, bool], float | None] = {}
         self._window_secs = WINDOW_SECS
         self._left = b""
         self._secs = 0.0
@@ -91,6 +94,7 @@ class Layout:
         early = stretch.opening.early()
         if early:
             stretch.origin -= early
+            stretch.moved += early
             stretch.opening.move(early)
 
     def pause(self, at: int) -> None:
@@ -132,8 +136,8 @@ class Layout:
         stretch = next(overlapping, None)
         if stretch is None:
             return None
-        begin = self._heard(speaker, self._place(stretch, start))
-        over = self._heard(speaker, self._place(stretch, end), ends=True)
+        begin = self._edge(stretch, speaker, start)
+        over = self._edge(stretch, speaker, end, ends=True)
         return round(1000 * begin), max(round(1000 * begin), round(1000 * over))
 
     def _place(self, stretch: _Stretch, at: int) -> float:
@@ -144,20 +148,32 @@ class Layout:
         following = self._stretches[self._stretches.index(stretch) + 1 :]
         return min(place, following[0].base if following else max(self._secs, stretch.base))
 
-    def _heard(self, speaker: Speaker, place: float, *, ends: bool = False) -> float:
+    def _edge(self, stretch: _Stretch, speaker: Speaker, at: int, *, ends: bool = False) -> float:
+        """Return where speech begins or ends, in seconds: by its sound, or else by the clock."""
+        place = self._place(stretch, at)
+        # Old Pipecats don't keep the bot in step with a user whose first frames waited.
+        for guess in dict.fromkeys((place, place - stretch.moved / SECOND)):
+            heard = self._heard(speaker, guess, ends=ends)
+            if heard is not None:
+                return heard
+        return place
+
+    def _heard(self, speaker: Speaker, place: float, *, ends: bool) -> float | None:
         """Return where the sound of a speaker begins or ends near a place, in seconds."""
         key = speaker, place, ends
         if not self._levels or key in self._found:
-            return self._found.get(key, place)
+            return self._found.get(key)
         found = self._levels[-1 if speaker == "bot" else 0]
         near, reach = round(place / self._window_secs), round(_NEAR_SECS / self._window_secs)
         first = max(0, near - reach)
         around = np.array(found[first : near + reach], np.int16)
-        if near > first + len(around):
-            return place
+        if not first <= near <= first + len(around):
+            return None
         edge = offset if ends else onset
         heard = first + edge(around, round(1 / self._window_secs), near - first)
-        result = place if heard == near else heard * self._window_secs
+        at = heard - first - ends
+        sounds = 0 <= at < len(around) and around[at] >= AUDIBLE
+        result = heard * self._window_secs if sounds else None
         if near + reach < len(found):
             self._found[key] = result  # no more audio can change it
         return result

@@ -121,7 +121,7 @@ class Pauses:
         return segment, silence
 
     def move(self, later: int, *, delay: int = 0) -> None:
-        """Adapt to a clock that counts from another origin.
+        """Adapt to another origin of the clock.
 
         Args:
             later: How much later every moment is.

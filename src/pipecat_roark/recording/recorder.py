@@ -145,7 +145,7 @@ class StereoRecorder(AudioBufferProcessor):
             await self._started_recording()
 
     async def stop_recording(self) -> None:
-        """Hand out what is left, and ignore audio until `start_recording`."""
+        """Hand out the rest of the audio, and ignore audio until `start_recording`."""
         if not self._armed:
             return
         self._lay(self._intake)

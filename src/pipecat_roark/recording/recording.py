@@ -32,7 +32,7 @@ class Source(NamedTuple):
 
     @property
     def line(self) -> tuple[str | None, str | None, str | None]:
-        """What may sound at the same time as other lines of its speaker."""
+        """Its line: several lines of one speaker may sound at the same time."""
         return self[:3]
 
 

@@ -86,11 +86,11 @@ class Track:
         return self.laid > self.popped or bool(self._pauses) or self._converter.held_back >= 1
 
     def peek(self) -> bytes:
-        """Return what is laid and not removed."""
+        """Return the audio that is laid and not removed."""
         return self._queue.peek()
 
     def preview(self) -> bytes:
-        """Return what is laid and not removed, and behind it what is not decided yet."""
+        """Return the audio that is laid and not removed, and behind it the undecided audio."""
         audio = [self._queue.peek()]
         for segment, silence in self._pauses.decisions():
             audio += [bytes(2 * silence), converted(segment.audio, self._rate)]
@@ -126,7 +126,7 @@ class Track:
         return max(self.laid, int(now - HOLD_SECS * self._rate))
 
     def decide_all(self) -> None:
-        """Decide every pause, and lay what the converter holds back."""
+        """Decide every pause, and lay the audio that the converter holds back."""
         while self._pauses:
             self._decide_first()
         self._append(self._converter.finish())

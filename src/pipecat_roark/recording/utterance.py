@@ -153,15 +153,15 @@ class Utterance:
         """
         self.begun = True
         part = _Part(frames, rate, index)
-        loudest = int(part.levels.max())
-        self._peak = max(self._peak, loudest)
-        self._quietest = min(self._quietest, int(part.levels.min()))
+        loudness = part.levels.tolist()  # for so few, Python's own functions are faster
+        self._peak = max(self._peak, *loudness)
+        self._quietest = min(self._quietest, *loudness)
         first = None
         if not self._heard:
             # Only the noise counts here: the peak of the utterance isn't known yet.
             first = part.onset(above_noise(self._noise or 0.0), self._rate)
             self._heard = first is not None
-        self._keep(part, sounds=loudest >= self._threshold())
+        self._keep(part, sounds=max(loudness) >= self._threshold())
         return first
 
     def end(self) -> Edge | None:
