@@ -16,15 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.history import History
-from pipecat_roark.conversation.turn import LATE_WORDS_NS
-from pipecat_roark.moments import SECOND, Edge
+from pipecat_roark.conversation.turn import RESUME_NS
+from pipecat_roark.conversation.user_turn import LATE_WORDS_NS
+from pipecat_roark.moments import Edge
 
 if TYPE_CHECKING:
     from pipecat_roark.conversation.text import SpokenText
-    from pipecat_roark.conversation.turn import UserTurn
-
-RESUME_NS = 3 * SECOND // 2
-"""A speaker who pauses for no longer than this continues the same turn."""
+    from pipecat_roark.conversation.user_turn import UserTurn
 
 
 class UserSide(History):
