@@ -7,9 +7,11 @@ back (the user has finished). `_TRANSITIONS` shows how they work together.
 
 from __future__ import annotations
 
+from bisect import insort
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pipecat_roark.conversation.text import Fragment, SpokenText, heard
@@ -90,11 +92,13 @@ class Transcription(Fragment):
 
     Attributes:
         at: Pipeline time at which they came.
+        begun_at: Pipeline time at which it was known that the user speaks them.
         user_id: Who said them, if that is known.
         language: Their language (BCP-47), if it is known.
     """
 
     at: int = 0
+    begun_at: int = 0
     user_id: str | None = None
     language: str | None = None
 
@@ -177,9 +181,9 @@ class UserTurn(SpeakerTurn):
             if not self._end_detected:
                 self.end = Edge(at)
 
-    def say(self, words: SpokenText, at: int, user_id: str | None, language: str | None) -> None:
-        """Add a transcription."""
-        self.fragments.append(Transcription(words, at=at, user_id=user_id, language=language))
+    def say(self, said: Transcription) -> None:
+        """Add a transcription at its place: users who speak at once finish in any order."""
+        insort(self.fragments, said, key=attrgetter("begun_at"))
 
     def parts(self) -> list[Transcription]:
         """Return what each user said, joined, until another user or another language."""
@@ -247,6 +251,7 @@ def _joined(part: list[Transcription]) -> Transcription:
     return Transcription(
         SpokenText(heard(part)),
         at=part[-1].at,
+        begun_at=part[0].begun_at,
         user_id=next((words.user_id for words in part if words.user_id), None),
         language=next((words.language for words in part if words.language), None),
     )
