@@ -27,6 +27,7 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     InputAudioRawFrame,
+    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMMessagesAppendFrame,
@@ -129,6 +130,11 @@ class FrameReader:
             user_id = str(frame.user_id) if frame.user_id else None
             language = _language(frame.language)
             self._note(frame, seen.at, Conversation.user_said, words, seen.at, user_id, language)
+
+    def _user_is_saying(self, frame: InterimTranscriptionFrame, seen: Sighting) -> None:
+        if self._sightings.is_first(frame):
+            user_id = str(frame.user_id) if frame.user_id else None
+            self._note(frame, seen.at, Conversation.user_is_saying, seen.at, user_id)
 
     def _detector_was_set(self, frame: SpeechControlParamsFrame, _: Sighting) -> None:
         if frame.vad_params:
@@ -261,6 +267,7 @@ class FrameReader:
         **dict.fromkeys(compat.USER_MUTE_STARTED, _user_muted),
         **dict.fromkeys(compat.USER_MUTE_STOPPED, _user_unmuted),
         TranscriptionFrame: _user_said,
+        InterimTranscriptionFrame: _user_is_saying,
         SpeechControlParamsFrame: _detector_was_set,
         TTSStartedFrame: _tts_started,
         TTSStoppedFrame: _tts_stopped,

@@ -23,6 +23,7 @@ from support.events import (
     text_played,
     tts_started,
     tts_stopped,
+    user_is_saying,
     user_muted,
     user_said,
     user_started_speaking,
@@ -341,6 +342,15 @@ SPEAKERS: dict[str, tuple[list[Event], list[tuple[str | None, str | None, str]]]
     "words of nobody known between those of two users": (
         [user_said(1, "A", user="S1"), user_said(1.1, "b"), user_said(1.2, "C", user="S2")],
         [("S1", None, "A b"), ("S2", None, "C")],
+    ),
+    "users who speak at the same time": (
+        [
+            *[user_turn_started(1), user_is_saying(1.1, "S1"), user_is_saying(2, "S2")],
+            *[user_is_saying(2.5, "S1"), user_said(3, "Yes.", user="S2")],
+            *[user_said(4, "Shall we meet?", user="S1"), user_turn_stopped(4)],
+            *[user_is_saying(4.1, "S2"), user_said(5, "On Monday.", user="S2")],
+        ],
+        [("S1", None, "Shall we meet?"), ("S2", None, "Yes. On Monday.")],
     ),
     "late words of another user": (
         [

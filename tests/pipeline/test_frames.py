@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     FunctionCallResultProperties,
+    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMMessagesAppendFrame,
@@ -177,6 +178,16 @@ def test_transcriptions(frame: Frame, told: tuple[str | None, str | None]) -> No
     """A final transcription comes with its user, and with a language if that can be one."""
     assert notes((frame, AT, False), (frame, AT + 1, False)) == [
         ("user_said", AT, SpokenText("Hello."), *told)
+    ]
+
+
+def test_an_interim_transcription_tells_who_speaks() -> None:
+    """What is not transcribed for good shows who speaks, and its text is not read."""
+    frame = InterimTranscriptionFrame("Hel", "bo", "2026-01-01T00:00:00Z")
+    nobody = InterimTranscriptionFrame("Hel", "", "2026-01-01T00:00:00Z")
+    assert notes((frame, AT, False), (frame, AT + 1, False), (nobody, AT, False)) == [
+        ("user_is_saying", AT, "bo"),
+        ("user_is_saying", AT, None),
     ]
 
 

@@ -73,6 +73,11 @@ def user_unmuted(at: float) -> Event:
     return event(at, Conversation.user_unmuted)
 
 
+def user_is_saying(at: float, user: str | None = None) -> Event:
+    """Return that an interim transcription came."""
+    return event(at, Conversation.user_is_saying, ns(at), user)
+
+
 def user_said(
     at: float, text: str, *, spaced: bool = False, user: str | None = None, lang: str | None = None
 ) -> Event:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from pipecat_roark.conversation.bot_turn import BotState, BotTurn
 from pipecat_roark.conversation.history import History
 from pipecat_roark.conversation.playback import Playback
-from pipecat_roark.conversation.turn import BotState, BotTurn, UserTurn
-from pipecat_roark.conversation.user_side import RESUME_NS
+from pipecat_roark.conversation.turn import RESUME_NS
+from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.moments import Edge
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from copy import copy, deepcopy
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from pipecat_roark.conversation.turn import BotState, BotTurn, UserTurn
+from pipecat_roark.conversation.bot_turn import BotState, BotTurn
+from pipecat_roark.conversation.user_turn import UserTurn
 
 if TYPE_CHECKING:
     from typing_extensions import Self

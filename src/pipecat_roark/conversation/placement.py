@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
-from pipecat_roark.conversation.turn import BotTurn, UserTurn
+from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.moments import MILLISECOND
 from pipecat_roark.report import Turn
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from pipecat_roark.conversation.bot_turn import BotTurn
     from pipecat_roark.conversation.written_side import Message
     from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from pipecat_roark.conversation.bot_turn import BotTurn
 from pipecat_roark.conversation.checks import check
 from pipecat_roark.conversation.inbox import Inbox
 from pipecat_roark.conversation.placement import Placement
 from pipecat_roark.conversation.text import heard
 from pipecat_roark.conversation.tools import Tools
-from pipecat_roark.conversation.turn import BotTurn
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import ClockPlaces

@@ -16,15 +16,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.history import History
-from pipecat_roark.conversation.turn import LATE_WORDS_NS
-from pipecat_roark.moments import SECOND, Edge
+from pipecat_roark.conversation.turn import RESUME_NS
+from pipecat_roark.conversation.user_turn import LATE_WORDS_NS, Transcription
+from pipecat_roark.moments import Edge
 
 if TYPE_CHECKING:
-    from pipecat_roark.conversation.text import SpokenText
-    from pipecat_roark.conversation.turn import UserTurn
+    from typing_extensions import Self
 
-RESUME_NS = 3 * SECOND // 2
-"""A speaker who pauses for no longer than this continues the same turn."""
+    from pipecat_roark.conversation.text import SpokenText
+    from pipecat_roark.conversation.user_turn import UserTurn
+
+_MOST_USERS = 64
+"""So many users may speak at the same time."""
 
 
 class UserSide(History):
@@ -35,6 +38,13 @@ class UserSide(History):
         self._speech_announced = False
         self._floor_announced = False
         self._muted = False
+        self._begun: dict[str | None, int] = {}
+        """When each user began what is not transcribed for good yet."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = super().__deepcopy__(memo)
+        vars(twin).update(_begun={**self._begun})
+        return twin
 
     def user_started_speaking(self, edge: Edge) -> None:
         """Note that speech of the user became audible at `edge`."""
@@ -70,13 +80,23 @@ class UserSide(History):
         """Note that the pipeline listens to the user again."""
         self._muted = False
 
+    def user_is_saying(self, at: int, user_id: str | None) -> None:
+        """Note an interim transcription: it shows who began to speak first."""
+        self._begun.setdefault(user_id, at)
+        if len(self._begun) > _MOST_USERS:
+            del self._begun[next(iter(self._begun))]
+
     def user_said(
         self, words: SpokenText, at: int, user_id: str | None, language: str | None
     ) -> None:
         """Note a final transcription, with the user's id and the language (BCP-47) if known."""
+        begun_at = self._begun.pop(user_id, at)
         expected = not self._muted or (self.user is not None and self.user.expects_words(at))
         if words.text.strip() and expected:
-            self._turn_of_words(at).say(words, at, user_id, language)
+            said = Transcription(
+                words, at=at, begun_at=begun_at, user_id=user_id, language=language
+            )
+            self._turn_of_words(at).say(said)
 
     def _turn_of_speech(self, edge: Edge) -> UserTurn:
         """Return the user's turn that speech at `edge` belongs to."""

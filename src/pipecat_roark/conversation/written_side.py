@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipecat_roark.conversation.bot_turn import BotTurn
 from pipecat_roark.conversation.history import History
-from pipecat_roark.conversation.turn import BotTurn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
