@@ -37,7 +37,7 @@ from pipecat_roark.recording.recorder import StereoRecorder
 from pipecat_roark.sighting import Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Container
 
     from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -95,8 +95,9 @@ class Watcher:
             on_ended=self._ended,
         )
         self._reader = FrameReader(self.call.state)
-        self.relevant: dict[type, bool] = {}
-        """Whether frames of a type must be shown; a type that is not there was not seen yet."""
+        self.done: dict[type, Container[object] | None] = {}
+        """Ids of the frames of a type that need not be shown again; None of a type of which none
+        must be shown. A type that is not there was not seen yet."""
         self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
@@ -107,7 +108,8 @@ class Watcher:
         """Read a frame that was pushed from one processor to the next."""
         frame = data.frame
         awaited = self.recorder.awaits_audio and isinstance(frame, AUDIO_FRAMES)
-        self.relevant[type(frame)] = awaited or isinstance(frame, RELEVANT_FRAMES)
+        relevant = awaited or isinstance(frame, RELEVANT_FRAMES)
+        self.done[type(frame)] = self._reader.done(type(frame)) if relevant else None
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
         if isinstance(frame, StartFrame):
