@@ -27,14 +27,13 @@ import random
 import time
 from collections import deque
 from enum import Enum, auto
-from functools import partial
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from pipecat_roark.delivery.retrier import Retrier
 from pipecat_roark.delivery.retry import DeliveryError
-from pipecat_roark.delivery.sender import Owed, Sender
+from pipecat_roark.delivery.sender import Requests, Sender
 from pipecat_roark.delivery.tasks import Tasks
 from pipecat_roark.delivery.trouble import Trouble
 from pipecat_roark.receipt import CHUNK, Cause, Ledger
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pipecat_roark.delivery.client import RoarkClient
+    from pipecat_roark.delivery.sender import Owed
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.spool.spool import Spool
 
@@ -113,6 +113,7 @@ class Delivery:
         self._deadline_secs = deadline_secs
         self._max_waiting_bytes = max_waiting_bytes
         self._spool = NoSpool() if spool is None else spool
+        self._requests = Requests(client, self._spool)
         self._clock = clock
         self._tasks = Tasks(clock, sleep)
         self._retrier = Retrier(jitter, sleep)
@@ -153,10 +154,10 @@ class Delivery:
         self._resumed = True
         for name, event in events.items():
             self._ledger.captured(name)
-            self._start(self._event(name, event))
+            self._start(self._requests.event(name, event))
         for index, size in sorted(chunks.items()):
             self._ledger.captured(CHUNK, size)
-            self._queue.append(self._chunk(index, size, None))
+            self._queue.append(self._requests.chunk(index, size, None))
         self._upload_waiting()
 
     def add_audio(self, pcm: bytes) -> None:
@@ -168,7 +169,7 @@ class Delivery:
             self._ledger.captured(CHUNK, len(part))
             if self._phase is not _Phase.OVER:
                 self._spool.keep_chunk(self.chunks, part)
-            self._queue.append(self._chunk(self.chunks, len(part), part if fits else None))
+            self._queue.append(self._requests.chunk(self.chunks, len(part), part if fits else None))
             self._waiting_bytes += len(part) if fits else 0
             self.chunks += 1
         self._upload_waiting()
@@ -203,22 +204,10 @@ class Delivery:
             await self._client.aclose()
             await self._spool.close(done=not self.receipt.spooled)
 
-    def _event(self, name: str, event: bytes) -> Owed:
-        return Owed(what=name, key=name, body=event, send=self._client.send_event)
-
-    def _chunk(self, index: int, size: int, pcm: bytes | None) -> Owed:
-        return Owed(
-            what=CHUNK,
-            key=index,
-            body=partial(self._spool.read_chunk, index) if pcm is None else pcm,
-            send=partial(self._client.upload_chunk, index),
-            audio_bytes=size,
-        )
-
     def _capture_event(self, name: str, event: bytes) -> Owed:
         self._ledger.captured(name)
         self._spool.keep_event(name, event)
-        return self._event(name, event)
+        return self._requests.event(name, event)
 
     def _enter(self, phase: _Phase) -> None:
         if self._phase is not _Phase.REFUSED or phase is _Phase.OVER:

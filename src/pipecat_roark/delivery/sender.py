@@ -1,17 +1,21 @@
-"""The sender: one try to send one thing, counted whichever way it goes."""
+"""What is owed to Roark, and the sender: one try to send one thing, counted whether it succeeds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipecat_roark.delivery.retry import DeliveryError
+from pipecat_roark.receipt import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pipecat_roark.delivery.client import RoarkClient
     from pipecat_roark.delivery.trouble import Trouble
     from pipecat_roark.receipt import Ledger
+    from pipecat_roark.spool.spool import Spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,33 @@ class Owed:
     body: bytes | Callable[[], Awaitable[bytes | None]]
     send: Callable[[bytes], Awaitable[None]]
     audio_bytes: int = 0
+
+
+class Requests:
+    """Describes what is owed: one method for each kind of request.
+
+    Args:
+        client: Sends one request at a time.
+        spool: Has the audio that is not in memory.
+    """
+
+    def __init__(self, client: RoarkClient, spool: Spool) -> None:
+        self._client = client
+        self._spool = spool
+
+    def event(self, name: str, event: bytes) -> Owed:
+        """Return an event that is owed."""
+        return Owed(what=name, key=name, body=event, send=self._client.send_event)
+
+    def chunk(self, index: int, size: int, pcm: bytes | None) -> Owed:
+        """Return a chunk that is owed; without its audio, it is read from the spool."""
+        return Owed(
+            what=CHUNK,
+            key=index,
+            body=partial(self._spool.read_chunk, index) if pcm is None else pcm,
+            send=partial(self._client.upload_chunk, index),
+            audio_bytes=size,
+        )
 
 
 class Sender:
