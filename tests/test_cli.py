@@ -42,7 +42,7 @@ ENDED = {
 
 
 class Output(io.StringIO):
-    """Stands in for stdout, and tells another thread when the server's URL is there."""
+    """Replaces stdout, and lets another thread wait for the server's URL."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -50,7 +50,7 @@ class Output(io.StringIO):
         self.is_ready = threading.Event()
 
     def flush(self) -> None:
-        """Tell that a line is whole."""
+        """Note that a line is complete."""
         self.is_ready.set()
 
 
@@ -84,7 +84,7 @@ def run_local(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    """A whole call is told in two lines, and a signal ends the command in peace."""
+    """A whole call is two lines, and a signal ends the command without an error."""
     folder = tmp_path / "calls"
     status, lines = run_local(folder, STARTED, ENDED, number=number)
     assert status == 0
@@ -117,7 +117,7 @@ def test_tells_each_problem_at_the_end(tmp_path: Path) -> None:
 def test_a_port_that_cannot_be_had_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """No traceback for what a person can mend."""
+    """An error that a person can mend is a sentence and not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["local", "--port", str(port)]) == 1
@@ -155,7 +155,7 @@ async def test_deliver_shows_each_call(
     capsys: pytest.CaptureFixture[str],
     unused_tcp_port: int,
 ) -> None:
-    """What is delivered, what is left and what can't be read; the status says whether all went."""
+    """A line for each call: delivered, left or unreadable. The status says whether all went."""
     spool_dir = tmp_path / "spool"
     port = unused_tcp_port
     owner = fingerprint("key", f"http://127.0.0.1:{port}")
@@ -190,7 +190,7 @@ async def test_deliver_shows_each_call(
 async def test_deliver_leaves_the_calls_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says how many there are, and how to deliver them all the same."""
+    """It prints how many there are, and which option delivers them."""
     spool_dir = tmp_path / "spool"
     for name in ("call#0", "call#1"):
         held = SpooledCall.create(spool_dir, name, "somebody else")
@@ -225,14 +225,14 @@ def test_deliver_says_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without a key or a spool it says so and delivers nothing."""
+    """Without a key or a spool it prints what is missing and delivers nothing."""
     monkeypatch.setenv("ROARK_API_KEY", key)
     assert main(["deliver", folder]) == 1
     assert message in capsys.readouterr().err
 
 
 def test_deliver_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends it; what is left stays in the spool."""
+    """Ctrl-C ends it; the calls that are left stay in the spool."""
 
     def stop(_: Path) -> list[Path]:
         raise KeyboardInterrupt

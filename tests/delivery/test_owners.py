@@ -97,7 +97,7 @@ def test_no_key_is_on_disk(tmp_path: Path) -> None:
 async def test_many_calls_go_several_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
-    """The log tells how far a long delivery is, and in the end all are there."""
+    """The log shows the progress of a long delivery, and in the end all calls are at Roark."""
     monkeypatch.setattr("pipecat_roark.delivery.recovery.REPORT_SECS", 0)
     at_once = most = 0
 

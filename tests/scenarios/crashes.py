@@ -43,13 +43,13 @@ def roark(folder: Path) -> LocalRoark:
 
 
 def say(*words: object) -> None:
-    """Tell the parent something."""
+    """Print a line for the parent process."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
 async def hold(call_id: str) -> None:
-    """Hold a call until somebody ends it."""
+    """Hold a call until the process is killed."""
     observer = RoarkObserver(agent_id="front-desk", pipecat_call_id=call_id)
     call = Call(observers=[observer], after_output=[observer.audio_processor])
 

@@ -24,7 +24,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
-    """Nobody else reads its folder or its files, and a later process finds all of it."""
+    """Only its user can read its folder and files, and a later process finds all of it."""
     umask = os.umask(0)
     try:
         call = SpooledCall.create(tmp_path / "spool", "call#1", OWNER)
@@ -53,7 +53,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_call_has_one_owner(tmp_path: Path) -> None:
-    """While a process holds it, nobody takes it; then somebody does, once."""
+    """While one process holds it, no other can lock it; afterwards exactly one can."""
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
     (folder,) = waiting(tmp_path)
     assert SpooledCall.lock(folder) is None
@@ -81,7 +81,7 @@ def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    """Whoever holds many calls one after the other runs out of nothing."""
+    """A process that holds many calls one after the other does not run out of descriptors."""
     before = len(list(Path("/dev/fd").iterdir()))
     call = held(tmp_path, "call-started", live=True)
     assert SpooledCall.lock(call.path) is None
@@ -154,7 +154,7 @@ def test_calls_that_began_to_arrive_make_room(
 def test_a_file_that_finds_no_room_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No half of it is there, and what was known of it makes room for others."""
+    """No part of it is left, and its tail is removed, too."""
     call = held(tmp_path, live=True, chunks=0)
     call.write_tail(0, b"\x01" * 200)
 
@@ -193,7 +193,7 @@ def test_remains_are_removed(tmp_path: Path, secs: float) -> None:
 
 
 def test_remains_that_somebody_holds_stay(tmp_path: Path) -> None:
-    """It is about to write its journal, or to remove the folder itself."""
+    """The other process is about to write the journal, or to remove the folder itself."""
     folder = tmp_path / f"{0:020d}-abcd1234"
     folder.mkdir()
     held_now = SpooledCall.lock(folder)
@@ -221,7 +221,7 @@ def test_a_call_that_cannot_begin_leaves_nothing(
 
 
 def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
-    """Somebody has just delivered the call."""
+    """Another process has just delivered the call."""
     with pytest.raises(FileNotFoundError):
         SpooledCall.lock(tmp_path / "gone")
     assert list(tmp_path.iterdir()) == []
@@ -241,7 +241,7 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
 def test_a_journal_says_whose_call_it_is(
     tmp_path: Path, first_line: bytes, owner: str | None
 ) -> None:
-    """In its first line; one of 0.3.0 does not, and one that is damaged can't."""
+    """The first line has the owner. That of 0.3.0 has none, and a damaged one can't be read."""
     (tmp_path / "journal").write_bytes(first_line)
     assert owner_of(tmp_path) == owner
     (tmp_path / "journal").unlink()
@@ -251,7 +251,7 @@ def test_a_journal_says_whose_call_it_is(
 def test_a_call_is_gone_as_soon_as_it_begins_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who dies while it removes a call that arrived leaves nothing that is delivered again."""
+    """A process that dies while it removes a call leaves nothing that is delivered again."""
     call = held(tmp_path, live=True)
 
     def fail(*_: object) -> None:

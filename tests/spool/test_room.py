@@ -80,15 +80,15 @@ def test_a_chunk_costs_no_more_in_a_spool_of_thousands(
 def test_what_others_write_is_counted_from_time_to_time(
     tmp_path: Path, clock: Clock, looks: list[Path]
 ) -> None:
-    """Nobody tells of it."""
+    """Other processes do not report what they write."""
     room = Room(tmp_path)
     fill(tmp_path, 1, 900)
-    room.take(50, give_nothing)
-    room.take(50, give_nothing)
+    room.reserve(50, give_nothing)
+    room.reserve(50, give_nothing)
     room.give_back(100)
     assert len(looks) == 1
     clock.now += COUNT_SECS
-    room.take(1, give_nothing)
+    room.reserve(1, give_nothing)
     assert len(looks) == 2
 
 
@@ -99,16 +99,16 @@ def test_a_spool_that_seems_full_is_counted_before_anything_gives_way(
     fill(tmp_path, 10, 100)
     room = Room(tmp_path)
     with pytest.raises(OSError, match="the spool is full"):
-        room.take(1, give_nothing)
+        room.reserve(1, give_nothing)
     (tmp_path / "00000" / "000000.pcm").unlink()
     clock.now += FULL_SECS
-    room.take(1, give_nothing)
+    room.reserve(1, give_nothing)
 
 
 def test_a_full_spool_is_not_searched_for_every_chunk(
     tmp_path: Path, clock: Clock, looks: list[Path]
 ) -> None:
-    """Who gave nothing a moment ago is not asked again, and nothing is counted again."""
+    """Calls that gave no room a moment ago are not asked again."""
     fill(tmp_path, 100, 10)
     room = Room(tmp_path)
     asked: list[Path] = []
@@ -119,12 +119,12 @@ def test_a_full_spool_is_not_searched_for_every_chunk(
 
     for _ in range(50):
         with pytest.raises(OSError, match="the spool is full"):
-            room.take(1, ask)
+            room.reserve(1, ask)
     assert asked == sorted(folders_of(tmp_path))
     assert len(looks) == 100
     clock.now += FULL_SECS
     with pytest.raises(OSError, match="the spool is full"):
-        room.take(1, ask)
+        room.reserve(1, ask)
     assert len(asked) == 200
 
 
@@ -140,11 +140,11 @@ def test_a_search_is_bounded_and_goes_on_from_there(tmp_path: Path, clock: Clock
         return size if path.name == "00003" else 0
 
     with pytest.raises(OSError, match="the spool is full"):
-        room.take(1, dawdle)
+        room.reserve(1, dawdle)
     assert [path.name for path in asked] == ["00000", "00001"]
     clock.now -= SEARCH_SECS
-    room.take(1, dawdle)
-    room.take(1, dawdle)
+    room.reserve(1, dawdle)
+    room.reserve(1, dawdle)
     assert [path.name for path in asked[2:]] == ["00002", "00003", "00003"]
 
 
@@ -154,7 +154,7 @@ def test_a_folder_may_vanish_while_it_is_counted(tmp_path: Path, clock: Clock) -
     assert list(folders_of(tmp_path / "gone")) == []
     fill(tmp_path, 1, 999)
     (tmp_path / "file").touch()
-    Room(tmp_path).take(1, give_nothing)
+    Room(tmp_path).reserve(1, give_nothing)
 
 
 def test_room_that_was_not_used_is_given_back(

@@ -124,7 +124,7 @@ class SpooledCall:
         """
         tail, room = self._file(index, _TAIL), room_of(self.path.parent)
         try:
-            room.take(len(pcm), _give_way)
+            room.reserve(len(pcm), _give_way)
             try:
                 self._replace(self._file(index), pcm)
             except OSError:

@@ -42,7 +42,7 @@ class Room:
         self._counted_at = self._searched_at = float("-inf")
         self._candidates: deque[Path] = deque()
 
-    def take(self, size: int, give_way: Callable[[Path, int], int]) -> None:
+    def reserve(self, size: int, give_way: Callable[[Path, int], int]) -> None:
         """Make room for some bytes.
 
         Args:
