@@ -84,6 +84,8 @@ class FrameReader:
         self._sightings = Sightings()
         self._synthesis = Synthesis()
         self._tools = ToolFrames(state, self._sightings)
+        self.kinds: set[type[Frame]] = set()
+        """Rows of the table of which a frame was seen."""
         self._rows: dict[type, type[Frame] | None] = {}
 
     def read(self, frame: Frame, seen: Sighting) -> None:
@@ -93,6 +95,7 @@ class FrameReader:
             self._rows[kind] = row_of(kind)
         row = self._rows[kind]
         if row and not (row in self.AT_FIRST and not self._sightings.is_first(frame)):
+            self.kinds.add(row)
             self.READERS[row](self, frame, seen)
 
     def done(self, kind: type[Frame]) -> Container[object]:
@@ -127,13 +130,11 @@ class FrameReader:
 
     def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
         words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
-        user_id = str(frame.user_id) if frame.user_id else None
-        language = _language(frame.language)
-        self._note(frame, seen.at, Conversation.user_said, words, seen.at, user_id, language)
+        by, language = _user_id(frame), _language(frame.language)
+        self._note(frame, seen.at, Conversation.user_said, words, seen.at, by, language)
 
     def _user_is_saying(self, frame: InterimTranscriptionFrame, seen: Sighting) -> None:
-        user_id = str(frame.user_id) if frame.user_id else None
-        self._note(frame, seen.at, Conversation.user_is_saying, seen.at, user_id)
+        self._note(frame, seen.at, Conversation.user_is_saying, seen.at, _user_id(frame))
 
     def _detector_was_set(self, frame: SpeechControlParamsFrame, _: Sighting) -> None:
         if frame.vad_params:
@@ -272,6 +273,7 @@ class FrameReader:
 
 
 SPEAKING_FRAMES = tuple(FrameReader.SPEAKING)
+SPEAKING_OF_USER = (VADUserStartedSpeakingFrame, UserStartedSpeakingFrame, TranscriptionFrame)
 RELEVANT_FRAMES = (*FrameReader.READERS, StartFrame, *END_FRAMES)
 """Every other frame passes an observer unread."""
 
@@ -291,6 +293,10 @@ def _text(frame: TextFrame) -> str:
     if not isinstance(text, str):
         raise TypeError(f"the text is a {type(text).__name__}")
     return text
+
+
+def _user_id(frame: TranscriptionFrame | InterimTranscriptionFrame) -> str | None:
+    return str(frame.user_id) if frame.user_id else None
 
 
 def _spoken_text(frame: TTSTextFrame) -> SpokenText:

@@ -95,6 +95,7 @@ class ExternalRecorder:
             await asyncio.sleep(0)
         while self._measuring:
             await asyncio.wait(self._measuring)
+        self.places.finish()
 
     async def _on_audio_data(
         self, _: AudioBufferProcessor, audio: bytes, sample_rate: int, num_channels: int

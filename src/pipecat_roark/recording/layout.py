@@ -71,6 +71,7 @@ class Layout:
         self._window_secs = WINDOW_SECS
         self._left = b""
         self._secs = 0.0
+        self._finished = False
 
     @property
     def origin_ns(self) -> int | None:
@@ -101,6 +102,10 @@ class Layout:
         """Note that the recorder doesn't record."""
         if self.records:
             self._stretches[-1].until = at
+
+    def finish(self) -> None:
+        """Note that all audio came: nothing lies beyond its end any more."""
+        self._finished = True
 
     def add_audio(self, pcm: bytes, rate: int, channels: int) -> Iterator[None]:
         """Measure the next audio of the recording, interleaved, piece by piece."""
@@ -134,7 +139,7 @@ class Layout:
             if stretch.origin <= end and (stretch.until is None or start <= stretch.until)
         )
         stretch = next(overlapping, None)
-        if stretch is None:
+        if stretch is None or (self._finished and self._by_clock(stretch, start) > self._secs):
             return None
         begin = self._edge(stretch, speaker, start)
         over = self._edge(stretch, speaker, end, ends=True)
@@ -142,11 +147,17 @@ class Layout:
 
     def _place(self, stretch: _Stretch, at: int) -> float:
         """Return the place of a moment by the clock, within a stretch, in seconds."""
-        place = stretch.base + max(0, at - stretch.origin) / SECOND
+        place = self._by_clock(stretch, at)
+        if self._finished:
+            place = min(place, self._secs)
         if stretch.until is None:
             return place
         following = self._stretches[self._stretches.index(stretch) + 1 :]
         return min(place, following[0].base if following else max(self._secs, stretch.base))
+
+    @staticmethod
+    def _by_clock(stretch: _Stretch, at: int) -> float:
+        return stretch.base + max(0, at - stretch.origin) / SECOND
 
     def _edge(self, stretch: _Stretch, speaker: Speaker, at: int, *, ends: bool = False) -> float:
         """Return where speech begins or ends, in seconds: by its sound, or else by the clock."""

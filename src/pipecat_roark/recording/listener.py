@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 class UserTrack(Protocol):
     """The user's track at the moment at which a frame passes the recorder."""
 
+    @property
+    def has_user_audio(self) -> bool:
+        """Whether any audio of the user was recorded by then."""
+
     def user_onset(self, secs: float) -> int | None:
         """Return the sample at which the speech began that was detected after `secs` seconds."""
 

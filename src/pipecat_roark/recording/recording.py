@@ -83,6 +83,11 @@ class Recording:
         return self._timeline.offset_ms if self._timeline else None
 
     @property
+    def has_user_audio(self) -> bool:
+        """Whether any audio of the user was recorded."""
+        return self._timeline is not None and self._timeline.track("user").received > 0
+
+    @property
     def waiting(self) -> bool:
         """Whether it holds audio that was not removed."""
         return self._timeline is not None and self._timeline.waiting
