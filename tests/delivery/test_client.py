@@ -156,6 +156,8 @@ NO_URLS = [
     "file:///etc/passwd",
     "https://",
     "https://[::1",
+    "https://store.test:0/put",
+    "https://store.test:99999/put",
 ]
 NO_TICKETS: list[object] = [
     None,

@@ -127,29 +127,41 @@ async def test_certificates_may_be_mended_while_the_call_runs(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
-async def test_a_process_without_descriptors_waits_for_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spooled", [False, True])
+async def test_a_process_without_descriptors_waits_for_one(
+    tmp_path: Path, *, spooled: bool
+) -> None:
     """For half a second no file and no connection can be opened."""
     script = """
 import asyncio, os, resource, sys
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
-async def main(url, started, ended):
+from pathlib import Path
+from pipecat_roark.spool.writer import SpoolWriter
+async def main(url, started, ended, *spool_dirs):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1, hard))
-    delivery = Delivery(RoarkClient(url, "key", "call#1"), label="call#1")
+    spools = [SpoolWriter(Path(name), "call#1", owner="somebody") for name in spool_dirs]
+    client = RoarkClient(url, "key", "call#1")
+    delivery = Delivery(client, label="call#1", spool=spools[0] if spools else None)
     delivery.begin(started.encode())
     delivery.add_audio(b"\\1\\1")
     await asyncio.sleep(0.5)
     retried = delivery.receipt.events.retried
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await asyncio.sleep(0.5)
+    assert all(spool.healthy for spool in spools)
     await delivery.finish(ended.encode())
-    print(retried > 0, delivery.receipt.whole, delivery.receipt.lost)
+    print(retried > 0 or bool(spools), delivery.receipt.whole, delivery.receipt.lost)
 asyncio.run(main(*sys.argv[1:]))
 """
-    async with LocalRoark(tmp_path) as roark:
+    async with LocalRoark(tmp_path / "calls") as roark:
         ran = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-c", script, roark.url, STARTED.decode(), ENDED.decode()],
+            [
+                *(sys.executable, "-c", script, roark.url, STARTED.decode(), ENDED.decode()),
+                *([str(tmp_path / "spool")] if spooled else []),
+            ],
             capture_output=True,
             text=True,
             timeout=60,

@@ -430,6 +430,19 @@ async def test_a_chunk_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir:
     assert left_in(spool_dir) == []
 
 
+async def test_a_call_that_arrived_is_not_sent_again(tmp_path: Path, spool_dir: Path) -> None:
+    """Its process died after `call-ended` had arrived, before the folder was removed."""
+    async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
+        await hold(away, spool_dir)
+    (written,) = left_in(spool_dir, "*/journal")
+    with written.open("ab") as file:
+        file.write(journal.line(AT, arrived="call-ended"))
+    async with LocalRoark(tmp_path / "calls") as roark:
+        assert await deliver(roark, spool_dir) == []
+        assert roark.calls == {}
+    assert left_in(spool_dir) == []
+
+
 @pytest.mark.parametrize("live", [False, True])
 async def test_who_is_cancelled_leaves_a_call_to_others(
     tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch, *, live: bool

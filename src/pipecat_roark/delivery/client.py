@@ -312,7 +312,7 @@ def _upload_url(reply: bytes) -> str:
         body = body.get("data", body)
         url = body["uploadUrl"]
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         usable = False
     if not usable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from pipecat_roark.delivery.client import RoarkClient
-from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.delivery.delivery import ENDED, Delivery
 from pipecat_roark.spool.folder import SpooledCall, owner_of, remove_remains, waiting
 from pipecat_roark.spool.journal import UnreadableJournalError
 from pipecat_roark.spool.owner import fingerprint
@@ -152,7 +152,7 @@ class Recovery:
         return own
 
     async def _deliver(self, found: Recovered) -> Recovered | None:
-        """Deliver one call. Return None if it is not there any more."""
+        """Deliver one call. Return None if all of it has arrived already."""
         folder = self.spool_dir / found.folder
         try:
             claim = await _claim_in_thread(folder)
@@ -164,6 +164,9 @@ class Recovery:
             return replace(found, problem=why)
         if claim is None:
             return found
+        if ENDED in claim.journal.arrived:  # the last of all; the process died right after it
+            await asyncio.to_thread(claim.call.release, done=True)
+            return None
         call_id = claim.journal.pipecat_call_id
         delivery = Delivery(
             RoarkClient(self._url, self._api_key, call_id),

@@ -8,6 +8,7 @@ this call is delivered without the spool. In both cases one warning is logged.
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,6 +37,12 @@ DRAFT_SHARE = 0.1
 """Largest share of the event loop's time for drafts; the draft of a long call takes longer."""
 DISK_SECS = 2.0
 """How long a request waits for the disk. After that it is sent without the spool."""
+_PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+"""Errors of a machine that has no room at the moment; they say nothing about the disk."""
+_PATIENCE_SECS = 0.75 * DISK_SECS
+"""How long a write that met such an error is tried again."""
+_PAUSE_SECS = 0.05
+"""How long the thread waits before it tries again."""
 
 
 class SpoolWriter:
@@ -89,6 +96,8 @@ class SpoolWriter:
             try:
                 call.write_chunk(index, pcm)
             except OSError as error:
+                if error.errno in _PASSES:
+                    raise
                 self._unkept.add(index)
                 call.note_absence(index, len(pcm))
                 self._warn_of_room(error)
@@ -197,14 +206,19 @@ class SpoolWriter:
         future.add_done_callback(self._backlog.discard)
 
     def _work(self, work: Callable[[SpooledCall], None], always: bool) -> None:  # noqa: FBT001
-        try:
-            if self.healthy or always:
+        until = time.monotonic() + _PATIENCE_SECS
+        while self.healthy or always:
+            try:
                 work(self._folder())
-        except NoLocksError as error:
-            self.healthy = False
-            _warn_without_locks(self.spool_dir, _why(error))
-        except OSError as error:
-            self._give_up(_why(error))
+            except NoLocksError as error:
+                self.healthy = False
+                _warn_without_locks(self.spool_dir, _why(error))
+            except OSError as error:
+                if error.errno in _PASSES and time.monotonic() < until:
+                    time.sleep(_PAUSE_SECS)
+                    continue
+                self._give_up(_why(error))
+            return
 
     def _folder(self) -> SpooledCall:
         if self._call is None:
