@@ -111,7 +111,7 @@ def test_background_sound_is_no_part_of_it(after: int, lasts: int, frames_each: 
     background = Background()
     for begin in range(0, 4000, 500):
         background.add(noisy(*[0] * 25, begin=begin), 1000)
-    utterance = Utterance(1000, background.noise)
+    utterance = Utterance(1000, background.interrupt())
     spoken = noisy(*[0] * 10, *[4000] * lasts, *[0] * after, begin=4000)
     firsts = [
         utterance.add(spoken[number : number + frames_each], 1000, 20 * number)
@@ -131,11 +131,22 @@ def test_noise_before_any_speech_is_taken_for_its_beginning_alone() -> None:
 def test_a_background_forgets() -> None:
     """The noise is that of the latest seconds."""
     background = Background()
-    assert background.noise is None
+    assert background.interrupt() is None
     background.add(frames(*[4000] * 500), 1000)
-    assert background.noise == 4000
     background.add(frames(*[300] * 125), 1000)
-    assert background.noise == 300
+    assert background.interrupt() == 300
+
+
+def test_the_last_frames_of_a_cut_utterance_are_no_background() -> None:
+    """However many utterances are cut, and whatever background there was before."""
+    background = Background()
+    for _ in range(20):
+        background.add(frames(*[4000] * 5), 1000)
+        assert background.interrupt() is None
+    background.add(frames(*[300] * 50), 1000)
+    assert background.interrupt() == 300
+    background.add(frames(*[4000] * 5), 1000)
+    assert background.interrupt() == 300
 
 
 def test_a_soft_end_counts_once_the_line_turns_out_to_be_silent() -> None:

@@ -132,7 +132,7 @@ class Recording:
 
     def bot_started(self, destination: str | None) -> None:
         """Expect an utterance of the bot at one of the output's destinations."""
-        noise = self._backgrounds[destination].noise
+        noise = self._backgrounds[destination].interrupt()
         self._utterances[destination] = Utterance(self._rate, noise)
 
     def bot_stopped(self, destination: str | None) -> Edge | None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Frames
     from pipecat_roark.recording.audibility import Levels, Samples
 
+_BACKGROUND_WINDOWS = round(0.5 / WINDOW_SECS)
+"""How long background sound lasts at least: an output pushes up to 0.1 s of a cut utterance."""
 _KEPT_WINDOWS = round(20 / WINDOW_SECS)
 """How much is kept of an utterance to find its end in.
 
@@ -51,6 +53,7 @@ class Background:
     def __init__(self) -> None:
         self._levels: deque[Levels] = deque()
         self._windows = 0
+        self._noise: float | None = None
 
     def add(self, frames: Frames, rate: int) -> None:
         """Measure the next frames, and forget the oldest."""
@@ -60,10 +63,16 @@ class Background:
         while self._windows - len(self._levels[0]) >= KEPT_SECS / WINDOW_SECS:
             self._windows -= len(self._levels.popleft())
 
-    @property
-    def noise(self) -> float | None:
-        """The loudness of its noise; None if there was no sound at all."""
-        return noise_of(np.concatenate(self._levels)) if self._windows else None
+    def interrupt(self) -> float | None:
+        """End a stretch of it, because the bot speaks; return the loudness of its noise if known.
+
+        A short stretch is no background: when an utterance is cut, its last frames follow its end.
+        """
+        if self._windows >= _BACKGROUND_WINDOWS:
+            self._noise = noise_of(np.concatenate(self._levels))
+        self._levels.clear()
+        self._windows = 0
+        return self._noise
 
 
 class _Part:
