@@ -23,6 +23,7 @@ from pipecat_roark.delivery import recovery
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall
+from pipecat_roark.spool.owner import fingerprint
 from scenarios.faults import AT
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ ENDED = {
 
 
 class Output(io.StringIO):
-    """Stands in for stdout, and tells another thread when the server's URL is there."""
+    """Replaces stdout, and lets another thread wait for the server's URL."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -49,7 +50,7 @@ class Output(io.StringIO):
         self.is_ready = threading.Event()
 
     def flush(self) -> None:
-        """Tell that a line is whole."""
+        """Note that a line is complete."""
         self.is_ready.set()
 
 
@@ -83,7 +84,7 @@ def run_local(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    """A whole call is told in two lines, and a signal ends the command in peace."""
+    """A whole call is two lines, and a signal ends the command without an error."""
     folder = tmp_path / "calls"
     status, lines = run_local(folder, STARTED, ENDED, number=number)
     assert status == 0
@@ -116,7 +117,7 @@ def test_tells_each_problem_at_the_end(tmp_path: Path) -> None:
 def test_a_port_that_cannot_be_had_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """No traceback for what a person can mend."""
+    """An error that a person can mend is a sentence and not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["local", "--port", str(port)]) == 1
@@ -149,11 +150,16 @@ def test_loads_without_the_server() -> None:
 
 
 async def test_deliver_shows_each_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    unused_tcp_port: int,
 ) -> None:
-    """What is delivered, what is left and what can't be read; the status says whether all went."""
+    """A line for each call: delivered, left or unreadable. The status says whether all went."""
     spool_dir = tmp_path / "spool"
-    held = [SpooledCall.create(spool_dir, f"call#{n}") for n in range(2)]
+    port = unused_tcp_port
+    owner = fingerprint("key", f"http://127.0.0.1:{port}")
+    held = [SpooledCall.create(spool_dir, f"call#{n}", owner) for n in range(2)]
     held[0].append(journal.line(AT, started=wire.call_started("call#0", AT, "desk").decode()))
     held[0].release(done=False)
     monkeypatch.setenv("ROARK_API_KEY", "key")
@@ -163,16 +169,15 @@ async def test_deliver_shows_each_call(
         status = await asyncio.to_thread(main, ["deliver", str(spool_dir)])
         return status, capsys.readouterr().out
 
-    monkeypatch.setenv("ROARK_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ROARK_BASE_URL", f"http://127.0.0.1:{port}")
     status, shown = await deliver()
     assert status == 1
     assert "1 of 2 call#0: not whole: 1 x call-ended (" in shown
     folder = held[1].path.name
     assert f"2 of 2 {folder}: another process delivers it" in shown
-    async with LocalRoark(tmp_path / "calls") as roark:
-        monkeypatch.setenv("ROARK_BASE_URL", roark.url)
+    async with LocalRoark(tmp_path / "calls", port=port):
         status, shown = await deliver()
-        assert (status, shown.splitlines()[0]) == (1, "1 of 2 call#0: delivered, 0 bytes")
+        assert (status, min(shown.splitlines())) == (1, "1 of 2 call#0: delivered, 0 bytes")
         held[1].release(done=True)
         broken = spool_dir / "broken" / "journal"
         await asyncio.to_thread(broken.parent.mkdir)
@@ -180,6 +185,33 @@ async def test_deliver_shows_each_call(
         assert await deliver() == (1, "1 of 1 broken: its first line is damaged\n")
         await asyncio.to_thread(broken.unlink)
         assert await deliver() == (0, "")
+
+
+async def test_deliver_leaves_the_calls_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It prints how many there are, and which option delivers them."""
+    spool_dir = tmp_path / "spool"
+    for name in ("call#0", "call#1"):
+        held = SpooledCall.create(spool_dir, name, "somebody else")
+        held.append(journal.line(AT, started=wire.call_started(name, AT, "desk").decode()))
+        held.release(done=False)
+    async with LocalRoark(tmp_path / "calls") as roark:
+        monkeypatch.setenv("ROARK_API_KEY", "key")
+        monkeypatch.setenv("ROARK_BASE_URL", roark.url)
+        assert await asyncio.to_thread(main, ["deliver", str(spool_dir)]) == 0
+        assert capsys.readouterr().out == (
+            "2 of the calls wait for another API key or base URL. "
+            "--any-key delivers them with this one.\n"
+        )
+        assert roark.calls == {}
+        assert await asyncio.to_thread(main, ["deliver", str(spool_dir), "--any-key"]) == 0
+        assert roark.calls.keys() == {"call#0", "call#1"}
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "1 of 2 call#0: delivered, 0 bytes",
+        "2 of 2 call#1: delivered, 0 bytes",
+    ]
+    assert list(spool_dir.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -193,14 +225,14 @@ def test_deliver_says_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without a key or a spool it says so and delivers nothing."""
+    """Without a key or a spool it prints what is missing and delivers nothing."""
     monkeypatch.setenv("ROARK_API_KEY", key)
     assert main(["deliver", folder]) == 1
     assert message in capsys.readouterr().err
 
 
 def test_deliver_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends it; what is left stays in the spool."""
+    """Ctrl-C ends it; the calls that are left stay in the spool."""
 
     def stop(_: Path) -> list[Path]:
         raise KeyboardInterrupt

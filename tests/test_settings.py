@@ -205,3 +205,14 @@ def test_a_call_id_that_cannot_work_is_refused(
     """An unusable id raises an error; it is not replaced without notice."""
     with pytest.raises(kind, match=message):
         call_id(given, None)
+
+
+def test_a_spool_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder named `~` is made; where there is no home, that is said."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert Settings.check(**GIVEN, spool_dir="~/spool").spool_dir == tmp_path / "spool"
+    monkeypatch.setenv("ROARK_SPOOL_DIR", "~/other")
+    assert Settings.check(**GIVEN).spool_dir == tmp_path / "other"
+    with pytest.raises(ValueError, match="this user's home is unknown"):
+        Settings.check(**GIVEN, spool_dir="~nobody-of-this-name/spool")

@@ -127,7 +127,10 @@ RULES: dict[str, Rule] = {
         (".spool",),
         (".spool",),
         "a call writes to the spool; delivery and the command read it",
-        except_for=(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
+        except_for=(
+            *(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
+            ".spool.owner",
+        ),
     ),
     "journal of spool": Outside(
         (".spool.journal",),
@@ -140,7 +143,7 @@ RULES: dict[str, Rule] = {
         ("pipecat",),
         (".observer", ".watcher", ".frames", ".compat", *PIPECAT_SHELLS),
         "only these modules must follow the changes of Pipecat",
-        typed_by=(".recording.listener", ".sighting", ".synthesis", ".clocks"),
+        typed_by=(".recording.listener", ".sighting", ".synthesis", ".tool_frames", ".clocks"),
     ),
     "httpx": Outside(("httpx",), (".delivery.client",), "one module sends requests"),
     "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),
@@ -317,7 +320,7 @@ def test_a_package_imports_relatively_from_itself() -> None:
 
 IMPURE = (
     *PIPECAT_SHELLS,
-    *(".observer", ".watcher", ".frames", ".sighting", ".synthesis", ".compat"),
+    *(".observer", ".watcher", ".frames", ".tool_frames", ".sighting", ".synthesis", ".compat"),
     *(".call", ".cli", ".gate"),
     *(".delivery.client", ".delivery.recovery"),
 )

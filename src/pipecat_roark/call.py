@@ -14,8 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from loguru import logger
-
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.gate import Gate
 from pipecat_roark.moments import SECOND
@@ -133,19 +131,10 @@ class Call:
             self.state.ended(at, reason)
             report = self.report()
             event = self.gate.call_ended(report)
-            self._warn_if_empty(report)
         with self._boundary:
             await self.gate.end(event)
         await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
         await self._on_ended(report)
-
-    def _warn_if_empty(self, report: CallReport) -> None:
-        if not report.turns:
-            logger.warning(
-                f"Call {self.pipecat_call_id} has an empty transcript: no TranscriptionFrame and "
-                "no TTSTextFrame was seen. Usual causes: the observer is not in "
-                "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
-            )
 
     async def _deliver_left(self) -> None:
         with self._boundary:
@@ -159,6 +148,7 @@ class Call:
             wall=self._wall,
             origin=self._recorder.origin_ns if placed else None,
             offset_ms=self._recorder.offset_ms,
+            places=self._recorder.places if placed else None,
         )
         return self._with_format(report) if recorded else report
 

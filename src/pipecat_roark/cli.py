@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipecat_roark.delivery.recovery import recover
+from pipecat_roark.delivery.recovery import Recovery
 from pipecat_roark.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments. None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 if the server can't listen on the address or a call was not
-        delivered.
+        The exit status: 0, or 1 if the address can't be listened on, or a call was not delivered
+        that was captured for this key.
     """
     parser = argparse.ArgumentParser(
         prog="pipecat-roark", description="Every Pipecat voice call, whole, at Roark."
@@ -50,7 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="deliver the calls that were left in a spool",
         description=(
             "Deliver the calls that a deadline or a crash left in a spool. "
-            "The API key is that of ROARK_API_KEY."
+            "The API key is that of ROARK_API_KEY. Calls that were captured for another key or "
+            "base URL stay there."
+        ),
+    )
+    deliver.add_argument(
+        "--any-key",
+        action="store_true",
+        help=(
+            "deliver all calls with this key: also those captured for another key or base URL, "
+            "and those of release 0.3.0, which did not note the key"
         ),
     )
     deliver.add_argument("folder", metavar="DIR", type=Path, help="the spool")
@@ -71,26 +80,35 @@ def _run_local(options: argparse.Namespace) -> int:
 
 def _run_deliver(options: argparse.Namespace) -> int:
     try:
-        settings = Settings.check(agent_id="any", api_key=None)
+        # Its folder is checked like that of an observer.
+        settings = Settings.check(agent_id="any", api_key=None, spool_dir=options.folder)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if not options.folder.is_dir():
+    folder = settings.spool_dir
+    if folder is None or not folder.is_dir():
         sys.stderr.write(f"There is no folder {options.folder}\n")
         return 1
     try:
-        return 0 if asyncio.run(_deliver(options.folder, settings)) else 1
+        whole = asyncio.run(_deliver(folder, settings, any_key=options.any_key))
     except KeyboardInterrupt:
         return 1
+    return 0 if whole else 1
 
 
-async def _deliver(spool_dir: Path, settings: Settings) -> bool:
+async def _deliver(spool_dir: Path, settings: Settings, *, any_key: bool) -> bool:
     """Deliver a spool and print a line for each call. Return whether everything is at Roark."""
     whole = True
-    async for call in recover(spool_dir, settings.base_url, settings.api_key):
+    recovery = Recovery(spool_dir, settings.base_url, settings.api_key, any_key=any_key)
+    async for call in recovery.deliver():
         name, receipt = call.pipecat_call_id or call.folder, call.receipt
         _print_line(f"{call.number} of {call.of} {name}: {_describe(call)}")
         whole &= receipt is not None and receipt.whole
+    if recovery.others:
+        _print_line(
+            f"{recovery.others} of the calls wait for another API key or base URL. "
+            "--any-key delivers them with this one."
+        )
     return whole
 
 

@@ -77,7 +77,12 @@ def context(frame: Frame) -> object:
 def will_be_spoken(frame: Frame) -> bool:
     """Return whether a speech service is going to speak a text that is announced."""
     spoken = getattr(frame, "will_be_spoken", True)  # 1.9.0
-    return bool(context(frame)) and spoken and not getattr(frame, "skip_tts", False)
+    return bool(context(frame)) and spoken and not skips_speech(frame)
+
+
+def skips_speech(frame: Frame) -> bool:
+    """Return whether a text is not to be spoken, as in a pipeline that is run as a text chat."""
+    return bool(getattr(frame, "skip_tts", False))
 
 
 def is_interruptible(frame: Frame) -> bool:

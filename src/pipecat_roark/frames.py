@@ -52,12 +52,12 @@ from pipecat_roark import compat
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import SECOND, Edge
-from pipecat_roark.plain import arguments_text, result_text
 from pipecat_roark.sighting import Sighting, Sightings
 from pipecat_roark.synthesis import Synthesis
+from pipecat_roark.tool_frames import ToolFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from pipecat_roark.conversation.state import CallState
 
@@ -83,40 +83,44 @@ class FrameReader:
         self._start_secs = self._stop_secs = 0.0
         self._sightings = Sightings()
         self._synthesis = Synthesis()
-        self._readers: dict[type, _Reader | None] = {}
+        self._tools = ToolFrames(state, self._sightings)
+        self.kinds: set[type[Frame]] = set()
+        """Rows of the table of which a frame was seen."""
+        self._rows: dict[type, type[Frame] | None] = {}
 
     def read(self, frame: Frame, seen: Sighting) -> None:
         """Read a frame; one that was read before, and one without a row, are ignored."""
         kind = type(frame)
-        if kind not in self._readers:
-            self._readers[kind] = reader_of(kind)
-        reader = self._readers[kind]
-        if reader is not None:
-            reader(self, frame, seen)
+        if kind not in self._rows:
+            self._rows[kind] = row_of(kind)
+        row = self._rows[kind]
+        if row and not (row in self.AT_FIRST and not self._sightings.is_first(frame)):
+            self.kinds.add(row)
+            self.READERS[row](self, frame, seen)
+
+    def done(self, kind: type[Frame]) -> Container[object]:
+        """Return the ids of the frames of a type that need not be read any more."""
+        return self._sightings.known if row_of(kind) in self.AT_FIRST else ()
 
     # The user
 
     def _user_started_speaking(self, frame: VADUserStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            delay = compat.detection_secs(frame, "start_secs", self._start_secs)
-            place = seen.track.user_onset(delay) if seen.track else None
-            edge = Edge(seen.at - int(delay * SECOND), place)
-            self._note(frame, seen.at, Conversation.user_started_speaking, edge)
+        secs = compat.detection_secs(frame, "start_secs", self._start_secs)
+        place = seen.track.user_onset(secs) if seen.track else None
+        edge = Edge(seen.at - int(secs * SECOND), place)
+        self._note(frame, seen.at, Conversation.user_started_speaking, edge)
 
     def _user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            delay = compat.detection_secs(frame, "stop_secs", self._stop_secs)
-            place = seen.track.user_offset(delay) if seen.track else None
-            edge = Edge(seen.at - int(delay * SECOND), place)
-            self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
+        secs = compat.detection_secs(frame, "stop_secs", self._stop_secs)
+        place = seen.track.user_offset(secs) if seen.track else None
+        edge = Edge(seen.at - int(secs * SECOND), place)
+        self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
 
     def _user_turn_started(self, frame: UserStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
+        self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
 
     def _user_turn_stopped(self, frame: UserStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            self._note(frame, seen.at, Conversation.user_turn_stopped, seen.at)
+        self._note(frame, seen.at, Conversation.user_turn_stopped, seen.at)
 
     def _user_muted(self, frame: Frame, seen: Sighting) -> None:
         self._note(frame, seen.at, Conversation.user_muted)
@@ -125,16 +129,12 @@ class FrameReader:
         self._note(frame, seen.at, Conversation.user_unmuted)
 
     def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
-            user_id = str(frame.user_id) if frame.user_id else None
-            language = _language(frame.language)
-            self._note(frame, seen.at, Conversation.user_said, words, seen.at, user_id, language)
+        words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
+        by, language = _user_id(frame), _language(frame.language)
+        self._note(frame, seen.at, Conversation.user_said, words, seen.at, by, language)
 
     def _user_is_saying(self, frame: InterimTranscriptionFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            user_id = str(frame.user_id) if frame.user_id else None
-            self._note(frame, seen.at, Conversation.user_is_saying, seen.at, user_id)
+        self._note(frame, seen.at, Conversation.user_is_saying, seen.at, _user_id(frame))
 
     def _detector_was_set(self, frame: SpeechControlParamsFrame, _: Sighting) -> None:
         if frame.vad_params:
@@ -144,14 +144,12 @@ class FrameReader:
     # The bot
 
     def _bot_started_speaking(self, frame: BotStartedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            voice = frame.transport_destination
-            self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
+        voice = frame.transport_destination
+        self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
 
     def _bot_stopped_speaking(self, frame: BotStoppedSpeakingFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            voice = frame.transport_destination
-            self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
+        voice = frame.transport_destination
+        self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
         if not seen.played:
@@ -214,34 +212,19 @@ class FrameReader:
             self._note(frame, seen.at, Conversation.bot_finished_writing)
 
     def _messages_appended(self, frame: LLMMessagesAppendFrame, seen: Sighting) -> None:
-        if self._sightings.is_first(frame):
-            for text in _texts_of_user(frame.messages):
-                self._note(frame, seen.at, Conversation.user_wrote, text, seen.at)
+        for text in _texts_of_user(frame.messages):
+            self._note(frame, seen.at, Conversation.user_wrote, text, seen.at)
 
-    # Tools: a service passes on whatever the model gave as id and name.
+    # Tools
 
     def _tool_called(self, frame: FunctionCallInProgressFrame, seen: Sighting) -> None:
-        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
-        arguments = arguments_text(frame.arguments)
-        broadcast = self._sightings.tool_broadcast(frame, seen.at, call_id, arguments)
-        self._state.tool_called(seen.at, call_id, name, arguments, frame=broadcast)
+        self._tools.called(frame, seen.at)
 
     def _tool_returned(self, frame: FunctionCallResultFrame, seen: Sighting) -> None:
-        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
-        content = result_text(frame.result)
-        if not self._sightings.is_first_of_tool(frame, seen.at, call_id, content):
-            return
-        arguments = arguments_text(frame.arguments)
-        self._state.tool_called(seen.at, call_id, name, arguments)
-        final = compat.is_final(frame.properties)
-        self._state.tool_returned(
-            seen.at, call_id, content, final=final, called_name=name, called_arguments=arguments
-        )
+        self._tools.returned(frame, seen.at)
 
     def _tool_cancelled(self, frame: FunctionCallCancelFrame, seen: Sighting) -> None:
-        call_id, name = result_text(frame.tool_call_id), result_text(frame.function_name)
-        if self._sightings.is_first_of_tool(frame, seen.at, call_id, name):
-            self._state.tool_cancelled(seen.at, call_id, called_name=name)
+        self._tools.cancelled(frame, seen.at)
 
     def _note(
         self,
@@ -262,12 +245,17 @@ class FrameReader:
         BotStoppedSpeakingFrame: _bot_stopped_speaking,
     }
     """The recorder sees these inline, where their place in the recording is known."""
-    READERS: ClassVar[dict[type[Frame], _Reader]] = {
+    AT_FIRST: ClassVar[dict[type[Frame], _Reader]] = {
         **SPEAKING,
         **dict.fromkeys(compat.USER_MUTE_STARTED, _user_muted),
         **dict.fromkeys(compat.USER_MUTE_STOPPED, _user_unmuted),
         TranscriptionFrame: _user_said,
         InterimTranscriptionFrame: _user_is_saying,
+        LLMMessagesAppendFrame: _messages_appended,
+    }
+    """Of these the first sighting counts; of the others, the reader decides."""
+    READERS: ClassVar[dict[type[Frame], _Reader]] = {
+        **AT_FIRST,
         SpeechControlParamsFrame: _detector_was_set,
         TTSStartedFrame: _tts_started,
         TTSStoppedFrame: _tts_stopped,
@@ -278,7 +266,6 @@ class FrameReader:
         InterruptionFrame: _interrupted,
         LLMTextFrame: _wrote,
         LLMFullResponseEndFrame: _finished_writing,
-        LLMMessagesAppendFrame: _messages_appended,
         FunctionCallInProgressFrame: _tool_called,
         FunctionCallResultFrame: _tool_returned,
         FunctionCallCancelFrame: _tool_cancelled,
@@ -286,14 +273,14 @@ class FrameReader:
 
 
 SPEAKING_FRAMES = tuple(FrameReader.SPEAKING)
+SPEAKING_OF_USER = (VADUserStartedSpeakingFrame, UserStartedSpeakingFrame, TranscriptionFrame)
 RELEVANT_FRAMES = (*FrameReader.READERS, StartFrame, *END_FRAMES)
 """Every other frame passes an observer unread."""
 
 
-def reader_of(kind: type[Frame]) -> _Reader | None:
-    """Return the reader of a type of frame: its own row, or that of its nearest base class."""
-    readers = FrameReader.READERS
-    return next((readers[base] for base in kind.__mro__ if base in readers), None)
+def row_of(kind: type[Frame]) -> type[Frame] | None:
+    """Return the row for a type of frame: its own, or that of its nearest base class."""
+    return next((base for base in kind.__mro__ if base in FrameReader.READERS), None)
 
 
 def _text(frame: TextFrame) -> str:
@@ -308,6 +295,10 @@ def _text(frame: TextFrame) -> str:
     return text
 
 
+def _user_id(frame: TranscriptionFrame | InterimTranscriptionFrame) -> str | None:
+    return str(frame.user_id) if frame.user_id else None
+
+
 def _spoken_text(frame: TTSTextFrame) -> SpokenText:
     text = _text(frame)
     spaced = compat.brings_spaces(frame, otherwise=compat.continues(text))
@@ -316,7 +307,7 @@ def _spoken_text(frame: TTSTextFrame) -> SpokenText:
 
 def _is_delivered(frame: Frame, seen: Sighting) -> bool:
     """Return whether a model's text gets to the output, or no speech service is to speak it."""
-    return seen.handed or seen.played or bool(getattr(frame, "skip_tts", False))
+    return seen.handed or seen.played or compat.skips_speech(frame)
 
 
 def _texts_of_user(messages: Iterable[object]) -> Iterator[str]:

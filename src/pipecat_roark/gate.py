@@ -20,6 +20,7 @@ from pipecat_roark import wire
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.spool import NoSpool
 from pipecat_roark.spool.writer import SpoolWriter
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
+    from pipecat_roark.spool.spool import Spool
 
 
 class Gate:
@@ -42,8 +44,10 @@ class Gate:
     def __init__(self, settings: Settings, pipecat_call_id: str) -> None:
         self._settings = settings
         self._pipecat_call_id = pipecat_call_id
-        spool_dir = settings.spool_dir
-        self._spool = SpoolWriter(spool_dir, pipecat_call_id) if spool_dir else NoSpool()
+        self._spool: Spool = NoSpool()
+        if settings.spool_dir is not None:
+            owner = fingerprint(settings.api_key, settings.base_url)
+            self._spool = SpoolWriter(settings.spool_dir, pipecat_call_id, owner=owner)
         self._delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,

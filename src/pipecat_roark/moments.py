@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 SECOND = 1_000_000_000
 """One second in nanoseconds."""
@@ -34,3 +34,37 @@ class Edge:
 
     at: int
     index: int | None = None
+
+
+class Places(Protocol):
+    """Where moments lie in a recording, in milliseconds."""
+
+    def place_ms(self, at: int) -> int | None:
+        """Return the place that is nearest to a pipeline time; None while there is none."""
+
+    def span_ms(self, speaker: Speaker, start: int, end: int) -> tuple[int, int] | None:
+        """Return the place of speech between two pipeline times; None if it wasn't recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPlaces:
+    """Places in a recording that runs with the pipeline's clock.
+
+    Attributes:
+        origin: Pipeline time of sample 0.
+    """
+
+    origin: int
+
+    def place_ms(self, at: int) -> int:
+        """Return the place that is nearest to a pipeline time."""
+        return self._ms(max(at, self.origin))
+
+    def span_ms(self, speaker: Speaker, start: int, end: int) -> tuple[int, int] | None:  # noqa: ARG002
+        """Return the place of speech; None if it was over when the recording began."""
+        if end < self.origin:
+            return None
+        return self._ms(max(start, self.origin)), self._ms(end)
+
+    def _ms(self, at: int) -> int:
+        return round((at - self.origin) / MILLISECOND)

@@ -94,7 +94,7 @@ class RoarkObserver(BaseObserver):
             processor=audio_buffer_processor,
             on_ended=self._ended,
         )
-        self._relevant = self._watcher.relevant
+        self._done = self._watcher.done
 
     def __repr__(self) -> str:
         return (
@@ -137,7 +137,9 @@ class RoarkObserver(BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
-        if self._relevant.get(type(data.frame), True):
+        frame = data.frame
+        done = self._done.get(type(frame), ())
+        if done is not None and frame.id not in done:
             with self._watcher.boundary:
                 await self._watcher.see(data)
 

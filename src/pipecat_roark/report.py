@@ -21,11 +21,11 @@ class Turn:
             cut in the middle, these are estimated by the share of its audio that was played.
         started_at: Onset of audible speech, UTC.
         ended_at: Its offset, UTC; never before `started_at`.
-        start_ms: The onset in the recording, in milliseconds. None without a recording, and of a
-            turn that was written instead of spoken.
+        start_ms: The onset in the recording, in milliseconds. None if the turn isn't in there, as
+            there is no recording, it was over before sample 0, or it was written, not spoken.
         end_ms: The offset in the recording; None where `start_ms` is.
         interrupted: Whether the user cut this turn of the assistant short; False for a user's turn.
-        unheard: SpokenText of the assistant that were generated for this turn but never played.
+        unheard: Words of the assistant that were generated for this turn but never played.
         user_id: The user's id, as the transport or the recognizer gave it.
         language: The language recognized (BCP-47).
         response_ms: Of an assistant's turn that answers the user, the time in milliseconds from

@@ -147,7 +147,10 @@ def _folder(spool_dir: object) -> Path | None:
             return None
     if not isinstance(spool_dir, (str, os.PathLike)):
         raise TypeError(f"spool_dir must be a path, not {type(spool_dir).__name__}")
-    path = Path(spool_dir).absolute()
+    try:
+        path = Path(spool_dir).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("spool_dir starts with ~, and this user's home is unknown") from None
     if path.exists() and not path.is_dir():
         raise ValueError("spool_dir must be a folder")
     return path

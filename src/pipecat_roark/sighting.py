@@ -53,7 +53,8 @@ class Sightings:
     """The frames that were seen already."""
 
     def __init__(self) -> None:
-        self._known: Memory[object, None] = Memory()
+        self.known: Memory[object, None] = Memory()
+        """The frames of which a first sighting was asked for, by what a broadcast shares."""
         self._released: Memory[int, int] = Memory()
         self._broadcasts: Memory[int, int] = Memory()
         self._unpaired: Memory[tuple[type, str, str], tuple[int, int | None]] = Memory()
@@ -107,7 +108,7 @@ class Sightings:
         return self._broadcasts[frame.id]
 
     def _is_new(self, key: object) -> bool:
-        if key in self._known:
+        if key in self.known:
             return False
-        self._known[key] = None
+        self.known[key] = None
         return True

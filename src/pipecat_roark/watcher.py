@@ -15,7 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
-from pipecat.frames.frames import InterruptionFrame, StartFrame, StopFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    InputAudioRawFrame,
+    InterruptionFrame,
+    StartFrame,
+    StopFrame,
+    TranscriptionFrame,
+    TTSTextFrame,
+)
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
@@ -29,6 +36,7 @@ from pipecat_roark.frames import (
     END_FRAMES,
     RELEVANT_FRAMES,
     SPEAKING_FRAMES,
+    SPEAKING_OF_USER,
     FrameReader,
 )
 from pipecat_roark.guard import ErrorBoundary
@@ -37,7 +45,7 @@ from pipecat_roark.recording.recorder import StereoRecorder
 from pipecat_roark.sighting import Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Container
 
     from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -95,19 +103,22 @@ class Watcher:
             on_ended=self._ended,
         )
         self._reader = FrameReader(self.call.state)
-        self.relevant: dict[type, bool] = {}
-        """Whether frames of a type must be shown; a type that is not there was not seen yet."""
+        self.done: dict[type, Container[object] | None] = {}
+        """Ids of the frames of a type that need not be shown again; None of a type of which none
+        must be shown. A type that is not there was not seen yet."""
         self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
         self._has_output = False
         self._behind_output = False
+        self._user_recorded = False
 
     async def see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""
         frame = data.frame
         awaited = self.recorder.awaits_audio and isinstance(frame, AUDIO_FRAMES)
-        self.relevant[type(frame)] = awaited or isinstance(frame, RELEVANT_FRAMES)
+        relevant = awaited or isinstance(frame, RELEVANT_FRAMES)
+        self.done[type(frame)] = self._reader.done(type(frame)) if relevant else None
         released = isinstance(data.source, BaseOutputTransport)
         self._has_output |= released
         if isinstance(frame, StartFrame):
@@ -119,6 +130,8 @@ class Watcher:
             data = replace(data, timestamp=data.timestamp + shift)
         self.call.begin(self._clocks.now, data.timestamp)
         await self.recorder.observe(data)
+        if isinstance(frame, InputAudioRawFrame) and data.destination is self.recorder.processor:
+            self._user_recorded = True
         if isinstance(frame, SPEAKING_FRAMES) and self.recorder.reads_inline:
             return  # the recorder shows it with its place in the recording
         if isinstance(frame, END_FRAMES):
@@ -146,6 +159,7 @@ class Watcher:
 
     def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
+        self._user_recorded |= track.has_user_audio
         if not isinstance(frame, RELEVANT_FRAMES):
             return
         with self.boundary:
@@ -187,6 +201,7 @@ class Watcher:
 
     async def _ended(self, report: CallReport) -> None:
         self._warn_of_placement()
+        self._warn_of_gaps(report)
         await self._on_ended(report)
 
     def _warn_of_placement(self) -> None:
@@ -200,6 +215,30 @@ class Watcher:
             logger.warning(
                 f"Call {call_id} was recorded before transport.output(): the assistant is there "
                 f"as it was made, not as it was heard. {_PLACEMENT}"
+            )
+
+    def _warn_of_gaps(self, report: CallReport) -> None:
+        """Warn of a transcript or a recording that lacks what there should be, and say why."""
+        if report.started_at is None:
+            return  # The report failed, which was logged.
+        call_id, seen = self.call.pipecat_call_id, self._reader.kinds
+        texts = [kind.__name__ for kind in (TranscriptionFrame, TTSTextFrame) if kind in seen]
+        if not report.turns and texts:
+            logger.warning(
+                f"Call {call_id} has an empty transcript, though {' and '.join(texts)} came: "
+                "nothing of it was said by the user, or played by the output."
+            )
+        elif not report.turns:
+            logger.warning(
+                f"Call {call_id} has an empty transcript: no TranscriptionFrame and "
+                "no TTSTextFrame was seen. Usual causes: the observer is not in "
+                "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
+            )
+        user_spoke = not seen.isdisjoint(SPEAKING_OF_USER)
+        if self.call.gate.recorded and user_spoke and not self._user_recorded:
+            logger.warning(
+                f"Call {call_id} was recorded without the user: no audio of the microphone reached "
+                "the recorder. Set audio_in_passthrough=True in the parameters of the transport."
             )
 
 

@@ -257,6 +257,28 @@ def test_a_recording_without_places_goes_by_the_clock() -> None:
     assert (turn.start_ms, turn.end_ms) == (2000, 3000)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        pytest.param(0.4, 1.0, (None, None), id="before it"),
+        pytest.param(0.4, 2.0, (0, 0), id="until its beginning"),
+        pytest.param(1.5, 3.0, (0, 1000), id="into it"),
+        pytest.param(2.0, 2.0, (0, 0), id="at its beginning"),
+        pytest.param(2.5, 3.0, (500, 1000), id="within it"),
+    ],
+)
+def test_what_was_said_before_the_recording_has_no_place_in_it(
+    start: float, end: float, expected: tuple[int | None, int | None]
+) -> None:
+    """A turn that was over before sample 0 keeps its times, and no offset is made up for it."""
+    state = state_of(
+        user_started_speaking(start), user_stopped_speaking(end), user_said(end, "Hello.")
+    )
+    (turn,) = state.report(ns(9), wall=wall, origin=ns(ORIGIN)).turns
+    assert (turn.start_ms, turn.end_ms) == expected
+    assert turn.started_at == wall(ns(start if expected[0] is None else max(start, ORIGIN)))
+
+
 def test_turns_are_sorted_by_their_places() -> None:
     """Turns stand in the order in which they are heard in the recording."""
     state = CallState("call-1")

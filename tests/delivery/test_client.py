@@ -110,7 +110,7 @@ async def test_trouble_on_the_way_is_worth_a_retry(client: RoarkClient, error: E
 
 @respx.mock
 async def test_a_timeout_is_worth_a_retry(client: RoarkClient) -> None:
-    """A connection that stands still is named by who did not answer."""
+    """The error of a connection that stands still names the host that did not answer."""
     respx.post(f"{ROARK}{EVENTS_PATH}").mock(side_effect=httpx.ConnectTimeout("private"))
     failure = await failed(client.send_event(EVENT))
     assert (str(failure), failure.retryable) == ("no answer from Roark in time", True)
@@ -133,7 +133,7 @@ async def test_a_timeout_is_worth_a_retry(client: RoarkClient) -> None:
 async def test_roarks_answers(
     client: RoarkClient, reply: httpx.Response, *, retryable: bool, refused: bool
 ) -> None:
-    """Of events and requests for URLs alike; a refused key stays refused whatever else is said."""
+    """They mean the same for events and for upload URLs. No header makes a refused key valid."""
     respx.post(url__startswith=ROARK).mock(return_value=reply)
     for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
         failure = await failed(request)
@@ -221,7 +221,7 @@ async def test_closing_does_not_wait_for_an_answer() -> None:
 
 
 async def test_closing_does_not_wait_for_the_opening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asked for the client is stopped."""
+    """A request that waits for the client is cancelled."""
     building, built = threading.Event(), threading.Event()
 
     def build() -> ssl.SSLContext:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> None:
-    """A handshake that fails, and a port that nobody listens on, may be repaired later."""
+    """A failed handshake and a closed port may be repaired later."""
     async with TestServer(web.Application()) as server:
         for port in (server.port, unused_tcp_port):
             client = RoarkClient(f"https://127.0.0.1:{port}", KEY, "call#1")
@@ -40,7 +40,7 @@ async def test_a_server_without_tls_is_a_failed_try(unused_tcp_port: int) -> Non
 @pytest.mark.live
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog drops no packets")
 async def test_a_network_that_drops_packets_is_a_failed_try() -> None:
-    """No connection comes about and nobody says so: a try takes no longer than an answer may."""
+    """The connection is never made and no error comes: a try ends after `answer_secs`."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as others:
         while True:  # until the backlog is full, and the system drops whoever knocks
             other = others.enter_context(socket.socket())
@@ -131,7 +131,10 @@ async def test_no_answer_takes_for_ever() -> None:
 async def test_the_status_line_is_the_acknowledgement(handler: Handler) -> None:
     """What becomes of the body changes nothing, and nothing is sent twice for it."""
     began = asyncio.get_running_loop().time()
-    async with serving(event=handler, put=handler) as (client, requests):
+    async with serving(event=handler, put=handler, answer_secs=5, upload_secs=5) as (
+        client,
+        requests,
+    ):
         await client.send_event(EVENT)
         await client.upload_chunk(0, PCM)
         assert len(requests) == 3
@@ -149,7 +152,7 @@ async def test_the_body_of_an_error_is_not_waited_for() -> None:
             await asyncio.sleep(0.02)
 
     began = asyncio.get_running_loop().time()
-    async with serving(event=refuse, ticket=refuse) as (client, _):
+    async with serving(event=refuse, ticket=refuse, answer_secs=5) as (client, _):
         for request in (client.send_event(EVENT), client.upload_chunk(0, PCM)):
             failure = await failed(request)
             assert str(failure) == "Roark answered 429"
@@ -158,7 +161,7 @@ async def test_the_body_of_an_error_is_not_waited_for() -> None:
 
 
 async def test_a_connection_is_used_again() -> None:
-    """An answer whose body nobody needs is read to its end, if it is there."""
+    """A body that is not needed is still read to its end, if it comes at once."""
     async with serving() as (client, requests):
         for index in range(3):
             await client.send_event(EVENT)

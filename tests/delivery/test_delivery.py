@@ -122,7 +122,7 @@ async def test_everything_is_tried_until_it_arrives(times: int, log: list[str]) 
 
 
 async def test_what_never_works_is_not_tried_again(warned: list[str]) -> None:
-    """It is lost with its reason, an error that nobody foresaw with its type alone."""
+    """It is lost with its reason. Of an unexpected error, only the type is shown."""
     faults: dict[str | int, Exception] = {0: WRONG, 1: ValueError("private"), 3: WRONG}
 
     async def fault(what: str | int) -> None:
@@ -251,6 +251,18 @@ async def test_the_ending_tries_at_once(log: list[str]) -> None:
     assert log == ["INFO Call call-1 has ended: 5 of 5 audio chunks are at Roark, 2000 bytes."]
 
 
+async def test_the_ending_has_many_tries() -> None:
+    """However long the waits have become, those in the ending are short."""
+    client = ScriptedClient(failing(BUSY))
+    made = delivery(client, jitter=max, deadline_secs=10)
+    await client.time.sleep(60)
+    before = len(client.tries)
+    assert 9.9 < await end(made) < 10.5
+    tries = Counter(what for what, _ in client.tries[before:])
+    assert tries[STARTED] >= 14
+    assert tries[ENDED] >= 4
+
+
 async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
     """A server that asks for a moment gets it, and is not asked over and over."""
     moment = DeliveryError("Roark answered 429", retry_after=timedelta(seconds=0.1))
@@ -266,7 +278,7 @@ async def test_a_wait_that_was_asked_for_counts_in_the_ending() -> None:
     ("fault", "why"), [(hanging(), "no time was left"), (failing(BUSY), "Roark answered 503")]
 )
 async def test_the_ending_is_bounded(fault: Any, why: str, warned: list[str]) -> None:
-    """An API that is away for good costs no more than the deadline."""
+    """An API that never comes back delays the end by no more than the deadline."""
     client = ScriptedClient(fault)
     made = delivery(client, deadline_secs=0.4, jitter=max)
     for pcm in PCM[:5]:
@@ -332,7 +344,7 @@ async def test_a_cancellation_may_be_swallowed(*, arrives: bool, warned: list[st
 
 @pytest.mark.parametrize("fault", [hanging(0), hanging(ENDED), failing(LATER)])
 async def test_an_ending_that_is_cancelled_leaves_nothing(fault: Any, warned: list[str]) -> None:
-    """The loop is being closed: nothing goes on, the client is closed and the loss is said."""
+    """The loop is being closed: no task remains, the client is closed and the loss is logged."""
     client = ScriptedClient(fault)
     made = delivery(client)
     made.add_audio(PCM[0])
@@ -366,7 +378,7 @@ async def test_nothing_comes_after_the_end(warned: list[str]) -> None:
 
 
 async def test_a_fourth_event_is_delivered_and_counted(log: list[str]) -> None:
-    """Nothing in the delivery knows the names of all events."""
+    """The delivery has no list of event names."""
     client = ScriptedClient(failing(BUSY, times=1))
     made = delivery(client)
     made.send_event("call-paused", b"call-paused")
@@ -382,7 +394,7 @@ async def test_a_fourth_event_is_delivered_and_counted(log: list[str]) -> None:
 
 
 async def test_a_long_outage_is_two_lines(log: list[str]) -> None:
-    """One when it begins and one when it is over, however many requests fail how often."""
+    """One line when it begins and one when it is over, however many tries fail."""
     client = ScriptedClient(failing(BUSY))
     made = delivery(client, jitter=max)
     for pcm in PCM:
@@ -418,7 +430,7 @@ async def test_a_loss_has_its_reason(fault: Any, reason: str) -> None:
 
 
 async def test_silence_has_its_reason() -> None:
-    """It arrived, but not as it was captured."""
+    """The chunk arrived, but not with the audio that was captured."""
     made = delivery(ScriptedClient(), max_waiting_bytes=0)
     made.add_audio(PCM[0])
     made.add_audio(PCM[1])

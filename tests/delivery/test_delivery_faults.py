@@ -64,7 +64,7 @@ async def assert_whole(roark: LocalRoark, call_id: str) -> None:
 
 
 async def test_a_healthy_api_ends_at_once(tmp_path: Path) -> None:
-    """Nobody waits for a call that goes well."""
+    """A call that goes well ends at once."""
     async with LocalRoark(tmp_path) as roark:
         assert await hold(roark, "call#1") < 1
         await assert_whole(roark, "call#1")
@@ -94,7 +94,7 @@ async def test_an_api_that_is_away_is_said(
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_is_said(status: int, tmp_path: Path, warned: list[str]) -> None:
-    """The gate is closed at the first refusal; nobody knocks again."""
+    """After the first refusal no new request is sent."""
     knocks = 0
 
     async def refuse(*_: Any) -> web.StreamResponse:

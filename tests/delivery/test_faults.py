@@ -18,7 +18,7 @@ SCALE = 0.05
 @pytest.mark.live
 @pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
 async def test_a_fault_costs_no_more_than_it_must(name: str, case: Case, tmp_path: Path) -> None:
-    """What can arrive does, byte for byte; the rest is said, and the ending is bounded."""
+    """What can arrive does, byte for byte; the receipt counts the rest; the ending is bounded."""
     with trusted():
         outcome = await run(name, case, tmp_path, SCALE)
     assert outcome.as_it_should(case), outcome
@@ -32,13 +32,13 @@ async def test_every_third_request_may_fail(tmp_path: Path) -> None:
 
 @pytest.mark.live
 async def test_calls_of_one_process_share_nothing(tmp_path: Path) -> None:
-    """Through one outage that hits them all, each arrives with its own words and sound."""
+    """One outage hits them all, and each arrives with its own words and sound."""
     assert await outages.crowd(tmp_path, 8, secs=1) == 8
 
 
 @pytest.mark.live
 async def test_a_black_hole_is_not_heard(tmp_path: Path) -> None:
-    """An API that never answers doesn't touch the pace of the audio, and the ending is bounded."""
+    """An API that never answers does not slow the audio down, and the ending is bounded."""
     alone, observed = await outages.black_hole(tmp_path, 1.5, deadline_secs=0.5)
     assert abs(observed.median - alone.median) < 2
     assert observed.p99 < alone.p99 + 15
@@ -47,6 +47,6 @@ async def test_a_black_hole_is_not_heard(tmp_path: Path) -> None:
 
 @pytest.mark.live
 async def test_memory_is_bounded_while_the_api_is_away(tmp_path: Path) -> None:
-    """Twenty times what may wait is captured, and no more than the bound is kept."""
+    """Twenty times the bound is captured, and no more than the bound is kept in memory."""
     bound = 2 * 2**20
     assert await outages.memory(tmp_path, 20 * bound, max_waiting_bytes=bound) < bound + 2**20

@@ -1,4 +1,4 @@
-"""A machine in trouble loses no call: whatever can be mended is named, and all is tried again."""
+"""A machine in trouble loses no call: the log names what to mend, and all is tried again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def hold(url: str, spool_dir: Path | None = None, deadline_secs: float = 5
         RoarkClient(url, KEY, "call#1"),
         label="call#1",
         deadline_secs=deadline_secs,
-        spool=SpoolWriter(spool_dir, "call#1") if spool_dir else None,
+        spool=SpoolWriter(spool_dir, "call#1", owner="somebody") if spool_dir else None,
     )
     delivery.begin(STARTED)
     delivery.add_audio(PCM)
@@ -62,7 +62,7 @@ async def hold(url: str, spool_dir: Path | None = None, deadline_secs: float = 5
 async def test_exceptions_that_httpx_cannot_parse_harm_nobody(
     no_proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are valid elsewhere."""
+    """Other tools accept them."""
     monkeypatch.setenv("NO_PROXY", no_proxy)
     async with LocalRoark(tmp_path) as roark:
         assert (await hold(roark.url)).whole
@@ -71,7 +71,7 @@ async def test_exceptions_that_httpx_cannot_parse_harm_nobody(
 async def test_a_proxy_that_is_not_needed_harms_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even one for which a package is missing."""
+    """That holds even if a package for that proxy is missing."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", SOCKS)
     async with LocalRoark(tmp_path) as roark:
@@ -128,7 +128,7 @@ async def test_certificates_may_be_mended_while_the_call_runs(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
 async def test_a_process_without_descriptors_waits_for_one(tmp_path: Path) -> None:
-    """For half a second nothing can be opened, not even the first module."""
+    """For half a second no file and no connection can be opened."""
     script = """
 import asyncio, os, resource, sys
 from pipecat_roark.delivery.client import RoarkClient
@@ -159,17 +159,17 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")]
+    "error",
+    [OSError(24, "Too many open files"), RuntimeError("can't start new thread"), ValueError()],
 )
 async def test_what_cannot_be_made_now_is_worth_a_retry(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads, files and memory come back; that is nobody's configuration."""
+    """Threads, files and memory become free again, so no configuration is blamed."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
-    client = RoarkClient(AWAY, KEY, "call#1")
     for module, name in (
         (client_module, "tls_context"),
         (client_module, "getproxies"),
@@ -177,11 +177,12 @@ async def test_what_cannot_be_made_now_is_worth_a_retry(
         (httpx, "AsyncHTTPTransport"),
         (asyncio, "to_thread"),
     ):
+        client = RoarkClient(AWAY, KEY, "call#1")
         with monkeypatch.context() as patch:
             patch.setattr(module, name, fail)
             failure = await failed(client.send_event(EVENT))
         assert failure.retryable
         assert not failure.misconfigured
         assert failure.cause.reason == "unavailable"
-    assert "ConnectError" in str(await failed(client.send_event(EVENT)))
-    await client.aclose()
+        assert "ConnectError" in str(await failed(client.send_event(EVENT)))
+        await client.aclose()

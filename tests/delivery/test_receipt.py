@@ -1,4 +1,4 @@
-"""What a delivery says about itself."""
+"""The receipt of a delivery."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_whole_call_is_whole_when_it_is_over() -> None:
 
 
 def test_what_is_owed_is_lost_when_it_is_over() -> None:
-    """Until then only what never arrives is; then the rest is, for the latest reason, if any."""
+    """While the call runs, only final losses count; at the end, all that is owed."""
     ledger = Ledger()
     for what in ("call-started", "audio chunk", "audio chunk", "audio chunk", "call-ended"):
         ledger.captured(what)

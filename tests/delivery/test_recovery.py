@@ -1,4 +1,4 @@
-"""What a spool saves, over HTTP to a local Roark."""
+"""Calls that a spool saves, delivered over HTTP to a local Roark."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from pipecat_roark import Loss, RoarkObserver, Tally, wire
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
-from pipecat_roark.delivery.recovery import Recovered, recover
+from pipecat_roark.delivery.recovery import Recovered, Recovery
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.report import CallReport
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, waiting
+from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.writer import SpoolWriter
 from scenarios import crashes
 from scenarios.faults import AT, FOR_GOOD, KEY, answer, first, hang
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.receipt import Receipt
 
+OWNER = "somebody"
 PCM = [bytes([n, 0]) * 4000 for n in range(1, 6)]
 ENDED = CallReport(
     pipecat_call_id="call#1", started_at=AT, ended_at=AT, sample_rate=24000, num_channels=2
@@ -51,7 +53,7 @@ async def hold(roark: LocalRoark, spool_dir: Path, **options: Any) -> Receipt:
     delivery = Delivery(
         RoarkClient(roark.url, KEY, "call#1", answer_secs=0.1),
         label="call#1",
-        spool=SpoolWriter(spool_dir, "call#1"),
+        spool=SpoolWriter(spool_dir, "call#1", owner=fingerprint(KEY, roark.url)),
         **{"deadline_secs": 0.4, **options},
     )
     delivery.begin(wire.call_started("call#1", AT, "front-desk"))
@@ -62,8 +64,14 @@ async def hold(roark: LocalRoark, spool_dir: Path, **options: Any) -> Receipt:
 
 
 async def deliver(roark: LocalRoark, spool_dir: Path, **options: Any) -> list[Recovered]:
-    """Deliver what is left in a spool."""
-    return [call async for call in recover(spool_dir, roark.url, KEY, **options)]
+    """Deliver what is left in a spool, whose calls were captured for another port."""
+    recovery = Recovery(spool_dir, roark.url, KEY, any_key=True, **options)
+    return [call async for call in recovery.deliver()]
+
+
+def back(folder: Path, away: LocalRoark) -> LocalRoark:
+    """Return a Roark that is well, in the place of one that was away."""
+    return LocalRoark(folder, port=int(away.url.rpartition(":")[2]))
 
 
 def left_in(spool_dir: Path, pattern: str = "*") -> list[Path]:
@@ -88,9 +96,9 @@ async def test_a_call_that_arrives_leaves_nothing(tmp_path: Path, spool_dir: Pat
 
 
 async def test_audio_behind_the_end_is_not_kept(tmp_path: Path, spool_dir: Path) -> None:
-    """It is counted as lost, and no folder is left that nobody looks after."""
+    """It is counted as lost, and no folder is left behind."""
     async with LocalRoark(tmp_path / "calls") as roark:
-        spool = SpoolWriter(spool_dir, "call#1")
+        spool = SpoolWriter(spool_dir, "call#1", owner=OWNER)
         delivery = Delivery(RoarkClient(roark.url, KEY, "call#1"), label="call#1", spool=spool)
         delivery.begin(wire.call_started("call#1", AT, "front-desk"))
         await delivery.finish(wire.call_ended(ENDED, AT))
@@ -111,7 +119,7 @@ async def test_audio_behind_the_end_is_not_kept(tmp_path: Path, spool_dir: Path)
 async def test_what_the_deadline_leaves_is_delivered_later(
     fault: Any, why: str, tmp_path: Path, spool_dir: Path, log: list[str]
 ) -> None:
-    """Nothing is lost; it is said, and the next one delivers it whole."""
+    """Nothing is lost: the log says what waits, and the next delivery sends all of it."""
     async with LocalRoark(tmp_path / "away", middlewares=[fault]) as away:
         receipt = await hold(away, spool_dir)
     assert receipt.lost == ()
@@ -168,7 +176,7 @@ async def test_audio_over_the_bound_is_read_back(tmp_path: Path, spool_dir: Path
 
 
 async def test_what_never_arrives_is_not_kept(tmp_path: Path, spool_dir: Path) -> None:
-    """It is lost, and nobody tries it again."""
+    """It is lost, and no later delivery tries it again."""
     async with LocalRoark(tmp_path / "calls", middlewares=[first(1, answer(404))]) as roark:
         receipt = await hold(roark, spool_dir, deadline_secs=5)
     assert receipt.spooled == ()
@@ -192,10 +200,10 @@ async def test_an_api_that_is_still_away_loses_nothing(tmp_path: Path, spool_dir
 
 
 async def test_a_spool_is_delivered_once(tmp_path: Path, spool_dir: Path) -> None:
-    """Of many that deliver at the same time, one takes each call; a live one is nobody's."""
+    """Of several at the same time, one delivers each call; a call that runs is not touched."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
-    live = SpooledCall.create(spool_dir, "call#2")
+    live = SpooledCall.create(spool_dir, "call#2", OWNER)
     async with LocalRoark(tmp_path / "calls") as roark:
         found = await asyncio.gather(*(deliver(roark, spool_dir) for _ in range(5)))
         await assert_whole(roark)
@@ -217,7 +225,7 @@ async def test_a_call_may_be_delivered_meanwhile(
 async def test_what_cannot_be_read_costs_nothing_else(
     tmp_path: Path, spool_dir: Path, log: list[str]
 ) -> None:
-    """A newer journal, an empty one and a folder in its place stay, and are said."""
+    """A newer journal, an empty one and a folder in its place stay, and each is logged."""
     for name, content in {
         "0-newer": journal.line(AT, version=9, pipecatCallId="call#9"),
         "1-empty": b"",
@@ -272,7 +280,7 @@ async def test_a_chunk_that_cannot_be_read_is_silence(tmp_path: Path, spool_dir:
 async def test_a_disk_that_fails_costs_the_spool_alone(
     tmp_path: Path, spool_dir: Path, log: list[str]
 ) -> None:
-    """The call is delivered as without a spool, and one line says that it is not kept."""
+    """The call is delivered without the spool, and one warning says that it is not kept."""
     await asyncio.to_thread(spool_dir.write_text, "in the way")
     async with LocalRoark(tmp_path / "calls") as roark:
         receipt = await hold(roark, spool_dir, deadline_secs=5)
@@ -283,13 +291,36 @@ async def test_a_disk_that_fails_costs_the_spool_alone(
     ]
 
 
+async def test_a_spool_without_locks_is_said_once(
+    tmp_path: Path, spool_dir: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All calls arrive, one warning is logged for all of them, and no folder is left."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    for number in range(3):
+        async with LocalRoark(tmp_path / f"calls {number}") as roark:
+            receipt = await hold(roark, spool_dir, deadline_secs=5)
+            await assert_whole(roark)
+        assert receipt.whole
+    (line,) = [line for line in log if line.startswith("WARNING")]
+    assert line == (
+        f"WARNING No call is kept in the spool {spool_dir}: its file system has no locks "
+        "(No locks available). What Roark doesn't take in time is lost."
+    )
+    assert left_in(spool_dir) == []
+
+
 @pytest.mark.parametrize("why", ["the spool is full", "No space left on device"])
 async def test_a_full_disk_costs_what_finds_no_room(
     why: str, tmp_path: Path, spool_dir: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest is kept; what isn't and doesn't arrive in time is silence, said and counted."""
+    """Other chunks are kept; those without room become silence, unless they arrive in time."""
     if why == "the spool is full":
-        monkeypatch.setattr("pipecat_roark.spool.folder.MAX_BYTES", 2 * len(PCM[0]))
+        monkeypatch.setattr("pipecat_roark.spool.room.MAX_BYTES", 2 * len(PCM[0]))
     else:
         make_room_for(2, monkeypatch)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, answer(503))]) as away:
@@ -319,7 +350,7 @@ async def test_a_full_disk_costs_what_finds_no_room(
 async def test_a_full_disk_costs_nothing_that_arrives(
     tmp_path: Path, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory still has it, and nobody puts silence in its place later."""
+    """Memory still has the audio, and no later delivery replaces it with silence."""
     make_room_for(0, monkeypatch)
     away = True
 
@@ -360,7 +391,7 @@ def make_room_for(chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_event_of_any_name_is_delivered(
     tmp_path: Path, spool_dir: Path, *, arrived: bool
 ) -> None:
-    """The recovery sends every event that the journal keeps and counts it."""
+    """The recovery sends and counts every event that the journal keeps."""
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
     (written,) = left_in(spool_dir, "*/journal")
@@ -417,7 +448,7 @@ async def test_who_is_cancelled_leaves_a_call_to_others(
         return call
 
     monkeypatch.setattr(SpooledCall, "lock", dawdle)
-    delivering = asyncio.create_task(recovery.deliver_left(spool_dir, "http://localhost:1", KEY))
+    delivering = asyncio.create_task(recovery.deliver_left(spool_dir, away.url, KEY))
     assert await asyncio.to_thread(took.wait, 5)
     delivering.cancel()
     await asyncio.sleep(0)
@@ -465,7 +496,7 @@ async def test_a_slow_disk_is_not_waited_for(  # noqa: PLR0913, PLR0917
     log: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The call goes on without it."""
+    """The call goes on without the spool."""
     release = asyncio.Event()
     write, loop = SpooledCall.append, asyncio.get_running_loop()
 
@@ -509,7 +540,7 @@ async def test_the_next_observer_delivers_what_is_left(
         "audio chunk",
         "call-ended",
     }
-    async with LocalRoark(tmp_path / "calls") as roark:
+    async with back(tmp_path / "calls", away) as roark:
         monkeypatch.setenv("ROARK_BASE_URL", roark.url)
         own = RoarkObserver(agent_id="front-desk", pipecat_call_id="own")
         await Call([own], [own.audio_processor]).hold(talk)
@@ -537,11 +568,11 @@ async def test_a_call_that_meets_a_dead_api_lets_the_others_rest(
 
 
 async def test_a_call_of_another_process_holds_up_no_other(tmp_path: Path, spool_dir: Path) -> None:
-    """It is passed over."""
-    other = SpooledCall.create(spool_dir, "call#0")
+    """It is skipped."""
+    other = SpooledCall.create(spool_dir, "call#0", OWNER)
     async with LocalRoark(tmp_path / "away", middlewares=[first(FOR_GOOD, hang)]) as away:
         await hold(away, spool_dir)
-    async with LocalRoark(tmp_path / "calls") as roark:
+    async with back(tmp_path / "calls", away) as roark:
         await recovery.deliver_left(spool_dir, roark.url, KEY)
         await assert_whole(roark)
     assert waiting(spool_dir) == [other.path]
@@ -586,7 +617,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
 
     A call in which nothing happens still gives signs of life.
     """
-    writer, audio, drafts = SpoolWriter(spool_dir, "call#1"), b"", 0
+    writer, audio, drafts = SpoolWriter(spool_dir, "call#1", owner=OWNER), b"", 0
 
     def draft(recorded: bool) -> wire.CallEnded:  # noqa: FBT001
         nonlocal drafts
@@ -626,7 +657,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
 async def test_an_observer_lives_without_its_spool(
     local: LocalRoark, tmp_path: Path, log: list[str]
 ) -> None:
-    """A folder that can't be made is said once, and the call arrives."""
+    """A folder that can't be created is logged once, and the call arrives."""
     (tmp_path / "file").touch()
     roark = RoarkObserver(agent_id="front-desk", spool_dir=tmp_path / "file" / "spool")
     await Call([roark], [roark.audio_processor]).hold(talk)

@@ -16,7 +16,7 @@ FINAL = DeliveryError("Roark answered 404", retryable=False)
 
 
 class Sleeps:
-    """Notes how long it should sleep, and sleeps until it is told to wake."""
+    """Records how long it should sleep, and sleeps until `wake` is set."""
 
     def __init__(self) -> None:
         self.secs: list[float] = []
@@ -63,7 +63,7 @@ async def test_a_wait_that_is_cut_short_does_not_start_the_backoff_anew() -> Non
 
 
 async def test_later_waits_can_be_limited() -> None:
-    """What a server asks for is waited for all the same."""
+    """A wait that a server asks for is not shortened."""
     sleeps = Sleeps()
     sleeps.wake.set()
     retrier = Retrier(max, sleeps)
@@ -86,7 +86,7 @@ async def test_a_cancelled_request_leaves_no_wait_behind() -> None:
 
 
 async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A retry is no news."""
+    """A retry writes no log line."""
     caplog.set_level(0)
     sleeps = Sleeps()
     sleeps.wake.set()

@@ -1,4 +1,4 @@
-"""The retry policy, asked with numbers."""
+"""The retry policy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IN_TEN_SECONDS = format_datetime(NOW + timedelta(seconds=10), usegmt=True)
     ],
 )
 def test_the_status_decides(status: int, *, retryable: bool) -> None:
-    """Busy and broken servers are asked again, others mean what they say."""
+    """A busy or broken server is asked again; any other answer is final."""
     error = failure(status, {}, NOW, to="Roark")
     assert (error.retryable, error.refused) == (retryable, False)
     assert str(error) == f"Roark answered {status}"
@@ -81,7 +81,7 @@ def test_the_server_may_decide(status: int, said: str, *, retryable: bool) -> No
     ],
 )
 def test_the_server_may_ask_for_a_wait(headers: dict[str, str], seconds: float) -> None:
-    """Milliseconds, seconds and dates are read; what can't be read is as good as absent."""
+    """Milliseconds, seconds and dates are read. A value that can't be read is ignored."""
     assert retry_after(httpx.Headers(headers), NOW) == timedelta(seconds=seconds)
     error = failure(429, httpx.Headers(headers), NOW, to="Roark")
     assert error.retry_after == timedelta(seconds=seconds)
@@ -97,7 +97,7 @@ def test_the_server_may_ask_for_a_wait(headers: dict[str, str], seconds: float) 
     )
 )
 def test_no_header_does_harm(value: str) -> None:
-    """Whatever stands in the headers, the wait is between nothing and a minute."""
+    """Whatever the headers contain, the wait is between nothing and a minute."""
     for name in ("retry-after", "retry-after-ms"):
         assert timedelta(0) <= retry_after({name: value}, NOW) <= timedelta(seconds=60)
 
@@ -118,14 +118,14 @@ def test_backoff_doubles_up_to_its_bound() -> None:
 
 
 def test_backoff_waits_at_least_as_asked() -> None:
-    """A server's wish is a minimum: a longer random wait stays."""
+    """The wait that a server asks for is a minimum: a longer random wait stays."""
     asked = DeliveryError("", retry_after=timedelta(seconds=0.2))
     assert Backoff(max)(asked) == timedelta(seconds=WAIT_INITIAL)
     assert Backoff(min)(asked) == timedelta(seconds=0.2)
 
 
 def test_backoff_is_spread_over_the_whole_range() -> None:
-    """Calls that failed together don't come back together."""
+    """Calls that failed at the same time do not retry at the same time."""
     random = Random(1)  # noqa: S311  # nothing secret
     waits = [Backoff(random.uniform)(DeliveryError("")) for _ in range(1000)]
     seconds = [wait.total_seconds() for wait in waits]
@@ -136,5 +136,5 @@ def test_backoff_is_spread_over_the_whole_range() -> None:
 
 @pytest.mark.parametrize("error", [DeliveryError("", retryable=False), ValueError()])
 def test_what_never_works_is_not_retried(error: Exception) -> None:
-    """A refusal, or an error of another kind, is not tried again."""
+    """A refusal, or an unexpected error, is not tried again."""
     assert is_retryable(error) is False

@@ -23,7 +23,7 @@ class Clock:
 
 
 def test_an_outage_is_reported_when_it_begins_and_when_it_is_over(log: list[str]) -> None:
-    """However many requests fail in between, and each outage anew."""
+    """Each outage is two lines, however many requests fail in it."""
     clock = Clock()
     trouble = Trouble("call-1", clock)
     for _ in range(2):
@@ -44,7 +44,7 @@ def test_an_outage_is_reported_when_it_begins_and_when_it_is_over(log: list[str]
 
 
 def test_a_single_retry_is_no_outage(log: list[str]) -> None:
-    """Something fails for a moment, over and over: nobody needs to know."""
+    """Short failures are not logged, however often they happen."""
     clock = Clock()
     trouble = Trouble("call-1", clock)
     for key in range(60):
@@ -56,7 +56,7 @@ def test_a_single_retry_is_no_outage(log: list[str]) -> None:
 
 
 def test_an_outage_lasts_until_something_arrives(log: list[str]) -> None:
-    """That a request is given up ends no outage."""
+    """A request that is given up does not end an outage."""
     clock = Clock()
     trouble = Trouble("call-1", clock)
     trouble.failed(0, BUSY)

@@ -33,7 +33,7 @@ from pipecat.observers.base_observer import FramePushed
 from pipecat.processors.frame_processor import FrameDirection
 
 from pipecat_roark import RoarkObserver, compat, guard
-from pipecat_roark.frames import RELEVANT_FRAMES, reader_of
+from pipecat_roark.frames import RELEVANT_FRAMES, row_of
 from support.calls import Call, spoken
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ async def show(roark: RoarkObserver, call: Call, frame: Frame) -> None:
 
 def test_every_relevant_frame_is_tried() -> None:
     """No row of the table is left out, but the mute, after which nothing is heard."""
-    readers = {reader_of(type(make())) for make in FRAMES}
-    muting = {reader_of(kind) for kind in compat.USER_MUTE_STARTED}
-    assert {reader_of(kind) for kind in RELEVANT_FRAMES} - readers - muting <= {None}
+    readers = {row_of(type(make())) for make in FRAMES}
+    muting = {row_of(kind) for kind in compat.USER_MUTE_STARTED}
+    assert {row_of(kind) for kind in RELEVANT_FRAMES} - readers - muting <= {None}
 
 
 @pytest.mark.parametrize("own_recorder", [True, False], ids=["recorder", "observer alone"])

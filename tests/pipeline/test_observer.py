@@ -19,8 +19,10 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
     UserStartedSpeakingFrame,
 )
+from pipecat.observers.base_observer import FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection
 
@@ -29,7 +31,7 @@ from pipecat_roark.conversation.state import CallState
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.local import LocalRoark, StoredCall
 from support.audio import LEFT, RIGHT, channel, heard
-from support.calls import IN_RATE, OUT_RATE, Call, run, tone
+from support.calls import IN_RATE, OUT_RATE, Call, run, spoken, tone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -314,6 +316,53 @@ async def test_an_empty_transcript_is_explained(local: LocalRoark, warned: list[
     (warning,) = warned
     assert "no TranscriptionFrame" in warning
     assert "observers=[" in warning
+
+
+async def test_an_empty_transcript_says_what_came(local: LocalRoark, warned: list[str]) -> None:
+    """Text that was made and never played is not called unseen."""
+    roark, call = observed()
+
+    async def script(call: Call) -> None:
+        await roark.on_push_frame(
+            FramePushed(
+                call.microphone, call.microphone, spoken("Hi."), FrameDirection.DOWNSTREAM, 1
+            )
+        )
+        await call.end()
+
+    await call.hold(script)
+    assert local.calls[roark.pipecat_call_id].ended is not None
+    (warning,) = warned
+    assert "has an empty transcript, though TTSTextFrame came: nothing of it" in warning
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("own_processor", [False, True])
+@pytest.mark.parametrize("passthrough", [False, True])
+async def test_a_recording_without_the_user_is_explained(
+    local: LocalRoark,
+    warned: list[str],
+    own_processor: bool,  # noqa: FBT001
+    passthrough: bool,  # noqa: FBT001
+) -> None:
+    """A microphone that does not reach the recorder is named, and how to mend it."""
+    processor = AudioBufferProcessor(num_channels=2) if own_processor else None
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=processor)
+    transport = {"audio_in_passthrough": passthrough}
+    call = Call(observers=[roark], after_output=[roark.audio_processor], transport=transport)
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.", secs=0.3)
+        await call.quiet()
+        await call.user_says("Hello?")
+        await call.end()
+
+    await call.hold(script)
+    assert len(stored(local, roark).chunks) == 1
+    assert [line for line in warned if "Set audio_in_passthrough=True" in line] == (
+        [] if passthrough else warned
+    )
+    assert len(warned) == (0 if passthrough else 1)
 
 
 def test_only_an_audio_buffer_processor_can_record() -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipecat_roark.recording.audibility import KEPT_SECS, RecentAudio, audible, offset, onset
+from pipecat_roark.recording.audibility import (
+    KEPT_SECS,
+    RecentAudio,
+    audible,
+    levels,
+    offset,
+    onset,
+)
 from support.calls import tone
 
 RATE = 16000
@@ -80,39 +87,55 @@ def test_an_onset_is_not_looked_for_too_far_back() -> None:
 
 def heard(speech: np.ndarray[tuple[int], np.dtype[np.int16]], rate: int) -> RecentAudio:
     """Return a memory of a clip, frame by frame, on a track of some rate."""
-    hearing, size = RecentAudio(rate), at(0.02)
+    recent, size = RecentAudio(rate), at(0.02)
     for start in range(0, len(speech), size):
         frame = speech[start : start + size].tobytes()
-        hearing.add([(frame, 0)], RATE, round(start * rate / RATE))
-    return hearing
+        recent.add([(frame, 0)], RATE, round(start * rate / RATE))
+    return recent
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
 def test_edges_count_in_the_track_s_samples(rate: int) -> None:
-    """Found at the rate of the microphone, they are told at the rate of the recording."""
-    hearing = heard(clip((3.0, 0), (1.0, 8000), (0.5, 0)), rate)
-    assert hearing.onset(round(3.2 * rate)) == pytest.approx(3.0 * rate, abs=4)
-    assert hearing.offset(round(4.1 * rate)) == pytest.approx(4.0 * rate, abs=4)
+    """They are found at the rate of the microphone and returned at that of the recording."""
+    recent = heard(clip((3.0, 0), (1.0, 8000), (0.5, 0)), rate)
+    assert recent.onset(round(3.2 * rate)) == pytest.approx(3.0 * rate, abs=4)
+    assert recent.offset(round(4.1 * rate)) == pytest.approx(4.0 * rate, abs=4)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
 def test_an_onset_stays_behind_a_pause(rate: int) -> None:
     """What was heard before a pause without frames isn't this utterance."""
-    hearing = heard(clip((1.0, 8000)), rate)
-    assert hearing.onset(round(0.7 * rate), after=round(0.5 * rate)) == round(0.5 * rate)
+    recent = heard(clip((1.0, 8000)), rate)
+    assert recent.onset(round(0.7 * rate), after=round(0.5 * rate)) == round(0.5 * rate)
 
 
 def test_what_is_forgotten_is_left_alone() -> None:
     """Places outside of the memory come back as they were; the memory is bounded."""
     assert RecentAudio(RATE).onset(7) == 7
-    hearing = heard(clip((4.0, 8000)), RATE)
-    assert hearing.onset(at(4.0 - KEPT_SECS - 0.5)) == at(4.0 - KEPT_SECS - 0.5)
-    assert hearing.onset(at(9.0)) == at(9.0)
+    recent = heard(clip((4.0, 8000)), RATE)
+    assert recent.onset(at(4.0 - KEPT_SECS - 0.5)) == at(4.0 - KEPT_SECS - 0.5)
+    assert recent.onset(at(9.0)) == at(9.0)
 
 
 def test_a_new_rate_of_the_microphone_begins_a_new_memory() -> None:
     """Samples of two rates are never mixed."""
-    hearing = heard(clip((1.0, 8000)), RATE)
-    hearing.add([(tone(0.1, 8000).tobytes(), 0)], 8000, at(1.0))
-    assert hearing.onset(at(0.5)) == at(0.5)
-    assert hearing.offset(at(1.1)) == pytest.approx(at(1.1), abs=2)
+    recent = heard(clip((1.0, 8000)), RATE)
+    recent.add([(tone(0.1, 8000).tobytes(), 0)], 8000, at(1.0))
+    assert recent.onset(at(0.5)) == at(0.5)
+    assert recent.offset(at(1.1)) == pytest.approx(at(1.1), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([], []),
+        ([5, -3], [5]),
+        ([1] * 10, [1]),
+        ([0] * 9 + [-(2**15)] + [1] * 10 + [2**15 - 1], [2**15, 1, 2**15 - 1]),
+    ],
+)
+def test_the_loudness_is_that_of_the_loudest_sample(
+    samples: list[int], expected: list[int]
+) -> None:
+    """Positive or negative, in each window and in what is left over."""
+    assert levels(np.array(samples, np.int16), 1000).tolist() == expected

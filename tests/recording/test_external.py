@@ -20,7 +20,7 @@ from pipecat.transports.base_transport import TransportParams
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
 from support.audio import LEFT, RIGHT, heard
-from support.calls import Call, PacedOutput, tone
+from support.calls import Call, PacedOutput, ScriptedInput, tone
 from support.feed import OUT_RATE, Clock, Feed, Sink, start
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
 
     from pipecat_roark.local import LocalRoark
+    from pipecat_roark.local.store import StoredCall
 
 MS = 1_000_000
 
@@ -47,7 +48,7 @@ class Caller(AudioBufferProcessor):
 
 
 def pushed(frame: Frame, to: FrameProcessor, at: int = 0) -> FramePushed:
-    """Return what an observer is told of a push, at a time in milliseconds."""
+    """Return the push of a frame as an observer receives it, at a time in milliseconds."""
     return FramePushed(Sink(), to, frame, FrameDirection.DOWNSTREAM, at * MS)
 
 
@@ -126,10 +127,23 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     assert (recorder.in_pipeline, recorder.after_output) == (True, after_output)
 
 
+@pytest.mark.parametrize("direction", FrameDirection)
+async def test_an_output_in_another_pipeline_shows_when_it_speaks(
+    direction: FrameDirection,
+) -> None:
+    """Its announcement comes downstream behind it, and upstream before it."""
+    caller = Caller()
+    await start(caller, Clock(), OUT_RATE)
+    recorder = ExternalRecorder(caller, Feed())
+    announced = FramePushed(Sink(), caller, BotStartedSpeakingFrame(), direction, 0)
+    await recorder.observe(announced)
+    assert recorder.after_output is (direction is FrameDirection.DOWNSTREAM)
+
+
 @pytest.mark.live
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
-    """In a real pipeline its recording arrives, and turns begin where ours do."""
+    """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
     caller = AudioBufferProcessor(num_channels=2)
     if armed:
         await caller.start_recording()
@@ -148,15 +162,85 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         await call.end()
 
     await call.hold(script)
-    markers = []
     for roark in (borrowing, owning):
         arrived = local.calls[roark.pipecat_call_id]
         assert arrived.problems == ()
         assert arrived.ended is not None
         assert arrived.recording is not None
-        markers.append([turn["audioOffsetMs"] for turn in arrived.ended["transcript"]])
-        assert all(heard(arrived.recording, side) for side in (LEFT, RIGHT))
-    assert markers[0] == pytest.approx(markers[1], abs=100)
+        sides = [heard(arrived.recording, side)[0] for side in (RIGHT, LEFT)]
+        assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
+
+
+def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
+    """Return where the turns of a call lie in its recording, in milliseconds."""
+    assert call.ended is not None
+    return [
+        (turn.get("audioOffsetMs"), turn.get("endAudioOffsetMs"))
+        for turn in call.ended["transcript"]
+    ]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("buffer_size", [0, 20000])
+async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
+    """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
+    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+
+    async def script(call: Call) -> None:
+        await call.bot_says("Hello.")
+        await call.quiet()
+        await call.user_says("Goodbye.")
+        await asyncio.sleep(0.3)
+        await caller.stop_recording()
+        await asyncio.sleep(0.3)
+        await call.user_says("Is this private?")
+        await asyncio.sleep(1)
+        await caller.start_recording()
+        await call.bot_says("Here I am.")
+        await call.quiet()
+        await call.user_says("Welcome back.")
+        await asyncio.sleep(0.3)
+        await call.end()
+
+    await Call(observers=[roark], after_output=[caller]).hold(script)
+    arrived = local.calls[roark.pipecat_call_id]
+    assert arrived.problems == ()
+    assert arrived.recording is not None
+    user, bot = (heard(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT))
+    expected = [bot[0], user[0], (None, None), bot[1], user[1]]
+    assert spans(arrived) == [pytest.approx(span, abs=20) for span in expected]
+
+
+class LateMicrophone(ScriptedInput):
+    """A microphone whose first second waited, and is read at once."""
+
+    async def _play(self) -> None:
+        for _ in range(50):
+            await self.push_audio_frame(InputAudioRawFrame(bytes(640), 16000, 1))
+        await super()._play()
+
+
+async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
+    """What waited before the call is in its recording, and places follow that."""
+    caller = AudioBufferProcessor(num_channels=2)
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+    call = Call(observers=[roark], after_output=[caller])
+    call.microphone.__class__ = LateMicrophone
+
+    async def script(call: Call) -> None:
+        await call.user_says("Hello?")
+        await call.bot_says("Hello.")
+        await call.quiet()
+        await asyncio.sleep(0.1)
+        await call.end()
+
+    await call.hold(script)
+    arrived = local.calls[roark.pipecat_call_id]
+    assert arrived.recording is not None
+    sides = [heard(arrived.recording, side)[0] for side in (LEFT, RIGHT)]
+    assert sides[0][0] > 1000
+    assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
 
 
 @pytest.mark.live

@@ -1,4 +1,4 @@
-"""A call whose first seconds waited in a socket, while nobody read them yet."""
+"""A call whose first seconds waited in a socket before anybody read them."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_nothing_is_handed_out_while_the_origin_may_move() -> None:
 
 
 def test_a_second_participant_may_have_waited_longer() -> None:
-    """Each line of the user can tell that the call is older; the others stay at their times."""
+    """Each line of the user can show that the call began earlier; the others keep their times."""
     timeline = Timeline(1000, 0)
     timeline.add("user", [(np.full(20, 1, "<i2").tobytes(), 20 * MS)], 1000, line="a")
     timeline.add("user", [(np.full(20, 2, "<i2").tobytes(), 40 * MS)], 1000, line="b")

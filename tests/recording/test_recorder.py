@@ -186,7 +186,7 @@ def altered(frame: Frame, **values: object) -> Frame:
 async def test_what_cannot_be_used_is_left_out(
     feed: Feed, log: list[str], values: dict[str, object]
 ) -> None:
-    """Impossible frames are passed on, said once, and the recording goes on without them."""
+    """Impossible frames are passed on and left out, and one warning names them."""
     said = tone(1, OUT_RATE)
     for number in range(50):
         frame = altered(InputAudioRawFrame(bytes(640), 16000, 1), **values)
@@ -247,7 +247,7 @@ async def test_events_hand_out_the_recording(feed: Feed) -> None:
 
 
 async def test_what_waits_can_be_merged(feed: Feed) -> None:
-    """`has_audio` and `merge_audio_buffers` tell of what no event has handed out."""
+    """`has_audio` and `merge_audio_buffers` return what no event has handed out."""
     assert not feed.recorder.has_audio()
     assert feed.recorder.merge_audio_buffers() == b""
     said, spoken = tone(1, OUT_RATE), tone(1, OUT_RATE, 660)
@@ -260,7 +260,7 @@ async def test_what_waits_can_be_merged(feed: Feed) -> None:
 
 
 async def test_a_pause_of_the_recording_is_silence(feed: Feed) -> None:
-    """Stopping hands out what is there; what is said until the next start is silence."""
+    """A stop hands out what is there; speech until the next start is recorded as silence."""
     recorder = feed.recorder
     await feed.play(microphone(tone(3.1, 16000)))
     for _ in range(2):
@@ -281,7 +281,7 @@ async def test_a_pause_of_the_recording_is_silence(feed: Feed) -> None:
 
 @pytest.mark.skipif(STOP is None, reason="this Pipecat has no events for it")
 async def test_events_tell_when_it_records() -> None:
-    """Starting and stopping are told once each; it starts with the pipeline."""
+    """Each start and each stop calls its event once; the recording starts with the pipeline."""
     feed = Feed()
     events = collect(feed, "on_recording_started", "on_recording_stopped")
     await feed.start()
@@ -371,7 +371,7 @@ async def test_participants_are_heard_at_the_same_time(feed: Feed, name: str) ->
 
 
 async def test_destinations_are_heard_at_the_same_time(feed: Feed) -> None:
-    """Two destinations in parallel are mixed, and the edges of each are noted."""
+    """Two destinations in parallel are mixed, and the listener receives the edges of each."""
     await feed.play(
         *(
             [
@@ -427,3 +427,15 @@ def test_both_recorders_have_all_that_a_call_asks_of_them(feed: Feed) -> None:
     assert len(names) >= 12
     for each in recorders:
         assert [name for name in names if not hasattr(each, name)] == []
+
+
+def test_handlers_for_audio_by_turn_are_refused(feed: Feed, log: list[str]) -> None:
+    """They would never be called, which one warning says, with what to do instead."""
+    names = [f"on_{who}_turn_audio{data}" for who in ("user", "bot") for data in ("", "_data")]
+    for name in names:
+        feed.recorder.add_event_handler(name, print)
+        decorate: Any = feed.recorder.event_handler(name)
+        decorate(print)
+    assert len(log) == 1
+    assert "on_user_turn_audio" in log[0]
+    assert "on_track_audio_data" in log[0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
+    OutputAudioRawFrame,
     StopFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -222,7 +224,7 @@ def phrase(rate: int, *, after: float = 0.3, hertz: float = 440) -> Samples:
 async def test_noted_edges_are_where_speech_can_be_heard(
     begins: list[float], arrives: Callable[[float], float]
 ) -> None:
-    """What is noted of the user is within 40 ms of the audible edge, of the assistant 20 ms."""
+    """The edges of the user are within 40 ms of the audible ones, those of the bot within 20 ms."""
     feed = await Feed().start()
     await feed.play(
         *(microphone(phrase(IN_RATE), begin, arrives=arrives) for begin in begins),
@@ -236,3 +238,36 @@ async def test_noted_edges_are_where_speech_can_be_heard(
     assert [start for start, _ in heard(user)] == pytest.approx(
         [begin + 0.3 for begin in begins], abs=0.02
     )
+
+
+def mixed_with_noise(arrivals: list[Arrival], secs: float, *, noise: int = 600) -> list[Arrival]:
+    """Return what an output plays that mixes in noise all the time, also between utterances."""
+    random = np.random.default_rng(1)
+    played = {round(at, 3): frame for at, frame in arrivals if hasattr(frame, "audio")}
+    frames: list[Arrival] = [arrival for arrival in arrivals if not hasattr(arrival[1], "audio")]
+    for number in range(1, round(secs / 0.04) + 1):
+        at = number * 0.04
+        audio = random.integers(-noise, noise, round(0.04 * OUT_RATE)).astype(np.int16)
+        frame: Any = played.get(round(at, 3))
+        if frame is None:
+            frames.append((at, OutputAudioRawFrame(audio.tobytes(), OUT_RATE, 1)))
+        else:
+            frame.audio = (np.frombuffer(frame.audio, np.int16) + audio).tobytes()
+            frames.append((at, frame))
+    return frames
+
+
+@pytest.mark.parametrize("late", [0.0, 2.0, 3.0])
+async def test_background_sound_moves_no_edge_of_the_bot(late: float) -> None:
+    """In noise too an utterance ends with its voice, however late its end is announced."""
+    silence = np.zeros(round(0.4 * OUT_RATE), np.int16)
+    spoken = np.concatenate([silence[: len(silence) // 2], tone(1, OUT_RATE, 660), silence])
+    arrivals = [arrival for begin in (1.2, 8.0) for arrival in speech(spoken, begin)]
+    arrivals = [
+        (at + late if isinstance(frame, BotStoppedSpeakingFrame) else at, frame)
+        for at, frame in arrivals
+    ]
+    feed = await Feed().start()
+    await feed.play(mixed_with_noise(arrivals, 14))
+    await feed.recorder.stop_recording()
+    assert feed.places("bot") == pytest.approx([1.4, 2.4, 8.2, 9.2], abs=0.02)

@@ -34,7 +34,7 @@ def add(track: Track, value: int, *arrivals: int, ms: int = 20, begins: bool = F
 
 
 def rest(track: Track) -> list[tuple[int, int]]:
-    """Return all that a track has, from where it was taken."""
+    """Return all that a track has, that was not removed."""
     track.decide_all()
     return runs(track.pop_front(track.laid - track.popped))
 
@@ -154,8 +154,8 @@ def test_an_utterance_may_be_longer_than_the_pause_before_it(track: Track) -> No
     assert rest(track) == [(1, 200), (0, 780), (2, 1200)]
 
 
-def test_what_runs_ahead_settles(track: Track) -> None:
-    """After a pause that only eats up a lead, the track settles as it did before."""
+def test_audio_that_runs_ahead_is_decided(track: Track) -> None:
+    """After a pause that only eats up a lead, the track is decided as before."""
     add(track, 1, *range(1, 101), *paced(500, 50))
     assert track.decided(1500 * MS) == 3000
 
@@ -168,8 +168,8 @@ def test_frames_that_nothing_paces_are_never_late() -> None:
     assert rest(track) == [(0, 480), (1, 200), (0, 1300), (1, 2400)]
 
 
-def test_a_verdict_waits_for_the_frames_that_follow(track: Track) -> None:
-    """After a pause nothing settles until a burst could have caught up."""
+def test_a_pause_is_decided_by_the_frames_that_follow(track: Track) -> None:
+    """After a pause nothing is decided until a burst could have caught up."""
     add(track, 1, *paced(0, 10))
     add(track, 1, *paced(1000, 25))
     assert track.decided(1500 * MS) == 200
@@ -177,8 +177,8 @@ def test_a_verdict_waits_for_the_frames_that_follow(track: Track) -> None:
     assert rest(track) == [(1, 200), (0, 800), (1, 500)]
 
 
-def test_a_silent_track_settles_behind_the_clock(track: Track) -> None:
-    """Without frames a track counts as silent after a while; what comes later comes after that."""
+def test_a_silent_track_is_decided_behind_the_clock(track: Track) -> None:
+    """A track without frames is silent after a while; audio that comes later is laid after that."""
     assert track.decided(HOLD * MS) == 0
     assert track.decided((HOLD + 500) * MS) == 500
     assert runs(track.pop_front(500)) == [(0, 500)]
@@ -186,13 +186,13 @@ def test_a_silent_track_settles_behind_the_clock(track: Track) -> None:
     assert rest(track) == [(1, 2600)]
 
 
-@pytest.mark.parametrize("settled", [True, False])
-def test_places_know_the_silence_before_them(track: Track, settled: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("decided", [True, False])
+def test_places_know_the_silence_before_them(track: Track, decided: bool) -> None:  # noqa: FBT001
     """A sample after a gap begins after it, and speech that ends before it ends before it."""
     add(track, 1, *paced(0, 10))
     add(track, 1, *paced(1000, 10))
     add(track, 1, *paced(2000, 10))
-    if settled:
+    if decided:
         track.decide_all()
     assert [track.position(index) for index in (0, 199, 200, 399, 400, 599)] == [
         *(0, 199, 1000, 1199, 2000, 2199)
@@ -203,8 +203,8 @@ def test_places_know_the_silence_before_them(track: Track, settled: bool) -> Non
     assert track.position(-50) == 0
 
 
-def test_places_stay_when_a_silent_track_is_taken(track: Track) -> None:
-    """Silence that is taken in pieces is one gap."""
+def test_places_stay_when_a_silent_track_is_removed(track: Track) -> None:
+    """Silence that is removed in pieces is one gap."""
     add(track, 1, *paced(0, 10))
     for _ in range(3):
         track.pop_front(300)
@@ -223,25 +223,25 @@ def test_places_stay_when_a_silent_track_is_taken(track: Track) -> None:
         pytest.param(160, 340, 340, id="further behind"),
     ],
 )
-@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("decided", [True, False])
 def test_edges_close_to_a_pause_are_on_their_side_of_it(
     track: Track,
     back: int,
     onset: int,
     offset: int,
-    settled: bool,  # noqa: FBT001
+    decided: bool,  # noqa: FBT001
 ) -> None:
     """A detector that is a frame early or late puts speech on the right side of a pause."""
     add(track, 1, *paced(0, 15))
     add(track, 1, *paced(1000, 10))
-    if settled:
+    if decided:
         track.decide_all()
     assert track.received == 500
     assert (track.onset(back), track.offset(back)) == (onset, offset)
 
 
 def test_what_waits_can_be_looked_at(track: Track) -> None:
-    """A track tells what is laid and not taken, and whether anything waits at all."""
+    """A track shows what is laid and not removed, and whether any audio waits."""
     assert not track.waiting
     add(track, 1, *paced(0, 10))
     assert track.waiting
@@ -267,7 +267,7 @@ def test_the_tail_of_the_resampler_is_kept(track: Track) -> None:
 
 
 def test_the_tail_of_the_resampler_comes_before_silence(track: Track) -> None:
-    """What is taken beyond what is laid is the filter's tail first, and silence only then."""
+    """What is removed beyond what is laid is the filter's tail first, and silence only then."""
     track.add([(audio(5000, 1000, 4000), 1000 * MS)], 4000)
     assert track.laid < 990
     assert min(np.frombuffer(track.pop_front(990), "<i2")[10:]) > 4900
@@ -303,7 +303,7 @@ def test_a_call_begins_with_its_first_sample() -> None:
     assert (timeline.offset_ms("user", 0), timeline.offset_ms("bot", 0)) == (0, 1000)
 
 
-def test_a_chunk_is_cut_where_both_tracks_are_settled(timeline: Timeline) -> None:
+def test_a_chunk_is_cut_where_both_tracks_are_decided(timeline: Timeline) -> None:
     """Neither track is padded while it may still get audio, and a seam changes nothing."""
     for at in paced(0, 100):
         timeline.add("user", [(audio(1, 20), at * MS)], RATE)
@@ -319,8 +319,8 @@ def test_a_chunk_is_cut_where_both_tracks_are_settled(timeline: Timeline) -> Non
     assert not timeline.waiting
 
 
-def test_a_preview_shows_what_is_not_settled_yet(timeline: Timeline) -> None:
-    """It holds the audio that waits for a verdict, at any rate, and settles nothing."""
+def test_a_preview_shows_what_is_not_decided_yet(timeline: Timeline) -> None:
+    """It holds the audio that waits for a decision, at any rate, and decides nothing."""
     timeline.add("user", [(audio(1, 20), 20 * MS)], RATE)
     timeline.add("bot", [(audio(2, 200), 700 * MS)], RATE // 2)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
@@ -349,7 +349,7 @@ def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:
 
 
 def test_a_line_that_opens_late_is_in_step(timeline: Timeline) -> None:
-    """A second line begins where the others were taken, and only the first one knows places."""
+    """A second line begins where the others were removed, and only the first one knows places."""
     assert timeline.add("user", [(audio(1, 1000), 1000 * MS)], RATE, line="a") == 0
     timeline.pop_decided(1000, (1000 + HOLD) * MS)
     assert timeline.add("user", [(audio(2, 500), 2500 * MS)], RATE, line="b") is None

@@ -37,7 +37,7 @@ sizes = st.one_of(st.sampled_from([160, 320]), st.integers(0, 2000))
 
 
 class Numbers:
-    """Samples that can be told from each other and from silence."""
+    """Samples that differ from each other and from silence."""
 
     def __init__(self) -> None:
         self.given: list[int] = []
@@ -85,7 +85,7 @@ def test_samples_in_are_samples_out(data: st.DataObject) -> None:
 @fuzz
 @given(st.data())
 def test_places_are_true(data: st.DataObject) -> None:
-    """Every sample is where its track says, before the verdict on the last pause and after it."""
+    """Every sample is where its track says, before the decision on the last pause and after it."""
     timeline, now = Timeline(RATE, 0), 0
     numbers = Numbers()
     for pause, size in data.draw(st.lists(st.tuples(pauses, sizes), min_size=1, max_size=60)):

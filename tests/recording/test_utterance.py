@@ -7,7 +7,7 @@ import pytest
 
 from pipecat_roark.moments import Edge
 from pipecat_roark.recording.audibility import AUDIBLE
-from pipecat_roark.recording.utterance import Utterance
+from pipecat_roark.recording.utterance import Background, Utterance
 
 MS = 1_000_000
 
@@ -22,12 +22,12 @@ def frames(*levels: int, begin: int = 0, ms: int = 20) -> list[tuple[bytes, int]
 
 
 def edge(ms: int, index: int | None = None) -> Edge:
-    """Return an edge at a time, which is also a sample of the track unless told."""
+    """Return an edge at a time; unless it is given, the sample has the same number."""
     return Edge(ms * MS, ms if index is None else index)
 
 
 def test_silence_around_it_is_no_part_of_it() -> None:
-    """It is heard from its first loud sample to its last, noted with the frame's arrival."""
+    """It lasts from its first loud sample to its last, and comes with the frame's arrival."""
     utterance = Utterance(1000)
     assert not utterance.begun
     first = utterance.add(frames(0, 0, 500, 500, 0, 500, 0), 1000, 0)
@@ -47,7 +47,7 @@ def test_what_counts_as_heard(level: int, heard: bool) -> None:  # noqa: FBT001
 
 
 def test_it_may_come_in_any_number_of_parts() -> None:
-    """The beginning is told once, and the end is the latest, whatever silence comes after it."""
+    """The beginning is returned once, and the end is the latest, whatever silence follows."""
     utterance, told = Utterance(1000), []
     for number in range(30):
         level = 500 if 5 <= number < 12 else 0
@@ -87,3 +87,60 @@ def test_an_utterance_may_never_be_heard() -> None:
     assert utterance.end() is None
     assert utterance.add(frames(*[0] * 50), 1000, 0) is None
     assert utterance.end() is None
+
+
+def noisy(*levels: int, begin: int = 0, noise: int = 300) -> list[tuple[bytes, int]]:
+    """Return frames like `frames`, with noise in all of them."""
+    random = np.random.default_rng(begin)
+    return [
+        (
+            (
+                np.frombuffer(pcm, "<i2") + random.integers(-noise, noise, len(pcm) // 2, np.int16)
+            ).tobytes(),
+            at,
+        )
+        for pcm, at in frames(*levels, begin=begin)
+    ]
+
+
+@pytest.mark.parametrize("after", [20, 120, 200])
+@pytest.mark.parametrize("lasts", [20, 3000])
+@pytest.mark.parametrize("frames_each", [1, 25])
+def test_background_sound_is_no_part_of_it(after: int, lasts: int, frames_each: int) -> None:
+    """It is heard where it rises above the sound of the line, however late its end is announced."""
+    background = Background()
+    for begin in range(0, 4000, 500):
+        background.add(noisy(*[0] * 25, begin=begin), 1000)
+    utterance = Utterance(1000, background.noise)
+    spoken = noisy(*[0] * 10, *[4000] * lasts, *[0] * after, begin=4000)
+    firsts = [
+        utterance.add(spoken[number : number + frames_each], 1000, 20 * number)
+        for number in range(0, len(spoken), frames_each)
+    ]
+    assert [sound.edge for sound in firsts if sound] == [edge(4200, 200)]
+    assert utterance.end() == edge(4200 + 20 * lasts, 200 + 20 * lasts)
+
+
+def test_noise_before_any_speech_is_taken_for_its_beginning_alone() -> None:
+    """A greeting in noise still has its true end, though the noise was never heard alone."""
+    utterance = Utterance(1000)
+    utterance.add(noisy(*[0] * 5, *[4000] * 50, *[0] * 100), 1000, 0)
+    assert utterance.end() == edge(1100)
+
+
+def test_a_background_forgets() -> None:
+    """The noise is that of the latest seconds."""
+    background = Background()
+    assert background.noise is None
+    background.add(frames(*[4000] * 500), 1000)
+    assert background.noise == 4000
+    background.add(frames(*[300] * 125), 1000)
+    assert background.noise == 300
+
+
+def test_a_soft_end_counts_once_the_line_turns_out_to_be_silent() -> None:
+    """What might have been noise is a part of it after all, to a window of loudness."""
+    utterance = Utterance(1000)
+    for number, level in enumerate((1000, 200, 0)):
+        utterance.add(frames(level, begin=20 * number), 1000, 20 * number)
+    assert utterance.end() == edge(40)

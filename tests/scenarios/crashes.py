@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipecat.frames.frames import FunctionCallInProgressFrame, FunctionCallResultFrame
 
 from pipecat_roark import RoarkObserver
-from pipecat_roark.delivery.recovery import recover
+from pipecat_roark.delivery.recovery import Recovery
 from scenarios import exits
 from support.audio import LEFT, RIGHT, heard
 from support.calls import Call
@@ -43,13 +43,13 @@ def roark(folder: Path) -> LocalRoark:
 
 
 def say(*words: object) -> None:
-    """Tell the parent something."""
+    """Print a line for the parent process."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
 async def hold(call_id: str) -> None:
-    """Hold a call until somebody ends it."""
+    """Hold a call until the process is killed."""
     observer = RoarkObserver(agent_id="front-desk", pipecat_call_id=call_id)
     call = Call(observers=[observer], after_output=[observer.audio_processor])
 
@@ -103,7 +103,7 @@ async def missing(local: LocalRoark, spool_dir: Path, call_id: str, secs: float)
     process.kill()
     said = (await process.stdout.read()).decode().splitlines()
     await process.wait()
-    async for _ in recover(spool_dir, local.url, "key"):
+    async for _ in Recovery(spool_dir, local.url, "key").deliver():
         pass
     facts = [line.split(" ", 1) for line in said if line.endswith((".", "0", *"123456789"))]
     return list(_faults(local.calls.get(call_id), facts, spool_dir))

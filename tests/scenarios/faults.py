@@ -97,7 +97,7 @@ async def take_and_truncate(request: web.Request, handler: Handler) -> web.Strea
 
 
 async def hang(request: web.Request, _: Handler) -> web.StreamResponse:
-    """Never answer, for as long as somebody waits."""
+    """Do not answer before the client hangs up."""
     while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     return web.Response()
@@ -184,7 +184,7 @@ async def direct(roark: LocalRoark) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def unknown_host(_: LocalRoark) -> AsyncIterator[str]:
-    """Give an address whose name nobody resolves (RFC 6761)."""
+    """Give an address whose name can't be resolved (RFC 6761)."""
     yield "https://roark.invalid"
 
 

@@ -139,7 +139,7 @@ async def black_hole(folder: Path, secs: float, *, deadline_secs: float) -> tupl
 
 
 async def memory(folder: Path, captured: int, *, max_waiting_bytes: int) -> int:
-    """Capture audio that nobody takes. Return by how many bytes the memory in use grew."""
+    """Capture audio that no server accepts. Return by how many bytes the memory in use grew."""
     async with _never(folder) as local:
         client = RoarkClient(local.url, "key", "call")
         delivery = Delivery(

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from pipecat_roark.spool import journal
-from pipecat_roark.spool.folder import SpooledCall, waiting
+from pipecat_roark.spool.folder import (
+    STALE_SECS,
+    SpooledCall,
+    owner_of,
+    remove_remains,
+    waiting,
+)
 
+OWNER = "somebody"
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
-    """Nobody else reads its folder or its files, and a later process finds all of it."""
+    """Only its user can read its folder and files, and a later process finds all of it."""
     umask = os.umask(0)
     try:
-        call = SpooledCall.create(tmp_path / "spool", "call#1")
+        call = SpooledCall.create(tmp_path / "spool", "call#1", OWNER)
         call.write_chunk(0, b"\x01" * 400)
         call.write_tail(1, b"\x02" * 4)
     finally:
@@ -45,8 +53,8 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_call_has_one_owner(tmp_path: Path) -> None:
-    """While a process holds it, nobody takes it; then somebody does, once."""
-    call = SpooledCall.create(tmp_path, "call#1")
+    """While one process holds it, no other can lock it; afterwards exactly one can."""
+    call = SpooledCall.create(tmp_path, "call#1", OWNER)
     (folder,) = waiting(tmp_path)
     assert SpooledCall.lock(folder) is None
     call.release(done=False)
@@ -58,7 +66,7 @@ def test_a_call_has_one_owner(tmp_path: Path) -> None:
 
 def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
     """What a chunk does not hold of the tail stays the tail."""
-    call = SpooledCall.create(tmp_path, "call#1")
+    call = SpooledCall.create(tmp_path, "call#1", OWNER)
     call.write_tail(0, b"\x01\x01")
     call.write_tail(0, b"\x01\x01\x02\x02\x03\x03")
     call.write_chunk(0, b"\x01\x01\x02\x02")
@@ -73,7 +81,7 @@ def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    """Whoever holds many calls one after the other runs out of nothing."""
+    """A process that holds many calls one after the other does not run out of descriptors."""
     before = len(list(Path("/dev/fd").iterdir()))
     call = held(tmp_path, "call-started", live=True)
     assert SpooledCall.lock(call.path) is None
@@ -91,7 +99,7 @@ def test_a_process_may_die_between_chunk_and_tail(
     tail: bytes, chunks: dict[int, int], tmp_path: Path
 ) -> None:
     """Nothing is there twice."""
-    call = SpooledCall.create(tmp_path, "call#1")
+    call = SpooledCall.create(tmp_path, "call#1", OWNER)
     call.write_chunk(0, b"\x01\x01")
     call.write_tail(0, tail)
     call.adopt_tail()
@@ -101,7 +109,7 @@ def test_a_process_may_die_between_chunk_and_tail(
 
 def held(spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2) -> SpooledCall:
     """Put a call with a few chunks into a spool."""
-    call = SpooledCall.create(spool_dir, "call")
+    call = SpooledCall.create(spool_dir, "call", OWNER)
     for index in range(chunks):
         call.write_chunk(index, bytes(100))
     for what in arrived:
@@ -113,7 +121,7 @@ def held(spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2) ->
 
 def test_a_full_spool_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All calls together count; one of which nothing arrived keeps its audio, and so a live one."""
-    monkeypatch.setattr("pipecat_roark.spool.folder.MAX_BYTES", 1000)
+    monkeypatch.setattr("pipecat_roark.spool.room.MAX_BYTES", 1000)
     left = held(tmp_path)
     live = held(tmp_path, "call-started", live=True)
     own = held(tmp_path, "call-started", live=True, chunks=6)
@@ -128,7 +136,7 @@ def test_calls_that_began_to_arrive_make_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest first, no more than need be, and the length of what goes is kept."""
-    monkeypatch.setattr("pipecat_roark.spool.folder.MAX_BYTES", 1000)
+    monkeypatch.setattr("pipecat_roark.spool.room.MAX_BYTES", 1000)
     (tmp_path / "0-strange" / "journal").mkdir(parents=True)
     (tmp_path / "1-damaged").mkdir()
     (tmp_path / "1-damaged" / "journal").touch()
@@ -146,7 +154,7 @@ def test_calls_that_began_to_arrive_make_room(
 def test_a_file_that_finds_no_room_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No half of it is there, and what was known of it makes room for others."""
+    """No part of it is left, and its tail is removed, too."""
     call = held(tmp_path, live=True, chunks=0)
     call.write_tail(0, b"\x01" * 200)
 
@@ -165,3 +173,92 @@ def test_a_spool_that_is_not_there_is_empty(tmp_path: Path) -> None:
     """Nothing is made of it."""
     assert waiting(tmp_path / "spool") == []
     assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize("secs", [STALE_SECS - 10, STALE_SECS + 10])
+def test_remains_are_removed(tmp_path: Path, secs: float) -> None:
+    """A folder without a journal is no call; it may become one while it is young."""
+    began = time.time_ns() - int(secs * 1e9)
+    folder = tmp_path / f"{began:020d}-abcd1234"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "000001.tail").touch()
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    call = held(tmp_path)
+    remove_remains(tmp_path)
+    assert strange.exists()
+    assert call.path.exists()
+    assert folder.exists() is (secs < STALE_SECS)
+
+
+def test_remains_that_somebody_holds_stay(tmp_path: Path) -> None:
+    """The other process is about to write the journal, or to remove the folder itself."""
+    folder = tmp_path / f"{0:020d}-abcd1234"
+    folder.mkdir()
+    held_now = SpooledCall.lock(folder)
+    assert held_now is not None
+    remove_remains(tmp_path)
+    assert folder.exists()
+    held_now.release(done=False)
+    remove_remains(tmp_path)
+    assert not folder.exists()
+    remove_remains(tmp_path / "no spool")
+
+
+def test_a_call_that_cannot_begin_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its folder nor its lock."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("pipecat_roark.spool.folder._write", fail)
+    with pytest.raises(OSError, match="full"):
+        SpooledCall.create(tmp_path, "call", OWNER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    """Another process has just delivered the call."""
+    with pytest.raises(FileNotFoundError):
+        SpooledCall.lock(tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("first_line", "owner"),
+    [
+        (journal.header(AT, "call", OWNER), OWNER),
+        (b'{"at":"now","version":1,"pipecatCallId":"call"}\n', ""),
+        (b"", None),
+        (b"[]\n", None),
+        (b'{"at":"no', None),
+        (b"\xff\n", None),
+    ],
+)
+def test_a_journal_says_whose_call_it_is(
+    tmp_path: Path, first_line: bytes, owner: str | None
+) -> None:
+    """The first line has the owner. That of 0.3.0 has none, and a damaged one can't be read."""
+    (tmp_path / "journal").write_bytes(first_line)
+    assert owner_of(tmp_path) == owner
+    (tmp_path / "journal").unlink()
+    assert owner_of(tmp_path) is None
+
+
+def test_a_call_is_gone_as_soon_as_it_begins_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while it removes a call leaves nothing that is delivered again."""
+    call = held(tmp_path, live=True)
+
+    def fail(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("shutil.rmtree", fail)
+    with pytest.raises(PermissionError):
+        call.release(done=True)
+    assert call.path.exists()
+    assert waiting(tmp_path) == []

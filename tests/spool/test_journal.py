@@ -1,4 +1,4 @@
-"""What a journal keeps of a call whose process is gone."""
+"""What a journal keeps of a call whose process died."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def lines() -> list[bytes]:
         last = event
     entries.append({"arrived": "call-started"})
     return [
-        journal.header(AT, "call#1"),
+        journal.header(AT, "call#1", "owner"),
         *(journal.line(AT + timedelta(seconds=n), **entry) for n, entry in enumerate(entries)),
     ]
 
@@ -82,7 +82,7 @@ def test_a_call_that_died_ends_as_it_was_last_known() -> None:
 
 
 def test_an_event_is_kept_to_the_byte() -> None:
-    """What was sent once is sent again as it was, whatever it holds."""
+    """An event is sent again in the same bytes, whatever it contains."""
     event = '{"event":"call-ended","content":"né\\"\\n"}'.encode()
     read = replay(b"".join([*lines(), journal.line(AT, ended=event.decode())]))
     assert read.ended == event
@@ -126,26 +126,26 @@ def test_a_journal_cut_anywhere_still_replays() -> None:
     ],
 )
 def test_a_damaged_line_is_passed_over(damage: bytes) -> None:
-    """It costs nothing of the others."""
+    """All other lines still count."""
     head, *others = lines()
     assert replay(b"".join([head, damage, *others])) == replay(b"".join(lines()))
 
 
 @pytest.mark.parametrize("said", [{"version": 1}, {"pipecatCallId": "call#1"}])
 def test_a_journal_says_what_it_is(said: dict[str, object]) -> None:
-    """Both its version and its call."""
+    """The first line must name both the version and the call."""
     with pytest.raises(UnreadableJournalError, match="first line is damaged"):
         replay(journal.line(AT, **said))
 
 
 def test_only_changes_are_written() -> None:
-    """A draft that says nothing new costs nothing; its time is that of the line."""
+    """A draft without changes writes nothing; its time is that of the line."""
     later: Any = DRAFTS[-1] | {"eventTimestamp": "later", "callEndedAt": "later"}
     assert list(journal.changes(DRAFTS[-1], later)) == []
 
 
 def test_a_newer_journal_is_left_alone() -> None:
-    """It may mean anything."""
+    """Its lines may have another meaning."""
     newer = journal.line(AT, version=2, pipecatCallId="call#1")
     with pytest.raises(UnreadableJournalError, match="of version 2, and this one reads 1"):
         replay(newer)

@@ -54,7 +54,7 @@ LOUD = 1000
 
 
 class Clock(BaseClock):
-    """A pipeline clock that moves when it is told to."""
+    """A pipeline clock that a test moves by hand."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -96,7 +96,7 @@ async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> N
 class Feed:
     """A recorder, and the listener that keeps everything that it hands out.
 
-    Unless told otherwise, it is linked behind an output transport and before a sink.
+    By default it is linked behind an output transport and before a sink.
     """
 
     out_rate: int = OUT_RATE
@@ -159,7 +159,7 @@ class Feed:
             await self.push(frame, at)
 
     def places(self, speaker: Speaker) -> list[float]:
-        """Return where speech was noted to begin and to end, in seconds."""
+        """Return where the recorder says that speech begins and ends, in seconds."""
         place = self.recorder.offset_ms
         assert place is not None
         edges = self.user_edges if speaker == "user" else self.bot_edges

@@ -21,7 +21,7 @@ class VirtualTime:
         return self._now
 
     async def sleep(self, secs: float) -> None:
-        """Wait until nobody has anything to do and no other sleeper is due earlier."""
+        """Wait until no task has anything to do and no other sleeper is due earlier."""
         due = self._now + max(secs, 0.0)
         self._due.append(due)
         self._moves += 1

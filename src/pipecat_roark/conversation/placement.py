@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.conversation.bot_turn import BotTurn
     from pipecat_roark.conversation.written_side import Message
-    from pipecat_roark.moments import Edge, OffsetMs, Speaker
+    from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
 
 
 class Placement:
@@ -27,6 +27,7 @@ class Placement:
         wall: Converts pipeline nanoseconds to UTC.
         origin: Pipeline time of the recording's first sample; None without a recording.
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
+        places: Gives moments their place in the recording; None without a recording.
     """
 
     def __init__(
@@ -35,15 +36,17 @@ class Placement:
         wall: Callable[[int], datetime],
         origin: int | None,
         offset_ms: OffsetMs | None,
+        places: Places | None,
     ) -> None:
         self._now = now
         self.wall = wall
         self._origin = origin
         self._offset_ms = offset_ms
+        self._places = places
 
     def ms(self, at: int) -> int | None:
-        """Return a pipeline time as milliseconds in the recording."""
-        return None if self._origin is None else max(0, round((at - self._origin) / MILLISECOND))
+        """Return the place of a moment in the recording."""
+        return self._places.place_ms(at) if self._places else None
 
     def start(self, turn: UserTurn | BotTurn) -> int:
         """Return the pipeline time at which a turn starts."""
@@ -86,11 +89,16 @@ class Placement:
 
     def _at(self, speaker: Speaker, edge: Edge, *, end: bool = False) -> int:
         """Return the pipeline time of an edge: of its sample in the recording, if it is known."""
-        if self._origin is None:
+        if self._origin is None or edge.index is None or self._offset_ms is None:
             return edge.at
-        if edge.index is None or self._offset_ms is None:
-            return max(self._origin, edge.at)
         return self._origin + MILLISECOND * self._offset_ms(speaker, edge.index, end)
+
+    def _span(self, speaker: Speaker, start: int, end: int) -> tuple[int, int | None, int | None]:
+        """Return where speech begins, and its place in the recording if it is in there."""
+        span = self._places.span_ms(speaker, start, end) if self._places else None
+        if span is None:
+            return start, None, None
+        return max(start, self._origin or start), *span
 
     def _end(self, turn: UserTurn | BotTurn) -> int:
         if isinstance(turn, UserTurn) and turn.answer:
@@ -109,26 +117,28 @@ class Placement:
         for part, length in zip(parts, lengths, strict=True):
             share = start + (end - start) * length // lengths[-1]
             until = end if part is parts[-1] else max(since, min(share, part.at))
+            begin, start_ms, end_ms = self._span("user", since, until)
             yield Turn(
                 role="user",
                 content=part.words.text,
-                started_at=self.wall(since),
+                started_at=self.wall(begin),
                 ended_at=self.wall(until),
-                start_ms=self.ms(since),
-                end_ms=self.ms(until),
+                start_ms=start_ms,
+                end_ms=end_ms,
                 user_id=part.user_id,
                 language=part.language,
             )
             since = until
 
     def _bot_turn(self, turn: BotTurn, start: int, end: int, asked: int | None) -> Turn:
+        begin, start_ms, end_ms = self._span("bot", start, end)
         return Turn(
             role="assistant",
             content=heard(turn.fragments),
-            started_at=self.wall(start),
+            started_at=self.wall(begin),
             ended_at=self.wall(end),
-            start_ms=self.ms(start),
-            end_ms=self.ms(end),
+            start_ms=start_ms,
+            end_ms=end_ms,
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),

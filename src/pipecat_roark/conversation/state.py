@@ -15,13 +15,14 @@ from pipecat_roark.conversation.text import heard
 from pipecat_roark.conversation.tools import Tools
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.moments import ClockPlaces
 from pipecat_roark.report import CallReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from pipecat_roark.moments import OffsetMs
+    from pipecat_roark.moments import OffsetMs, Places
 
 P = ParamSpec("P")
 
@@ -134,6 +135,7 @@ class CallState:
         wall: Callable[[int], datetime],
         origin: int | None = None,
         offset_ms: OffsetMs | None = None,
+        places: Places | None = None,
     ) -> CallReport:
         """Return the call as it is known now.
 
@@ -143,8 +145,12 @@ class CallState:
             origin: Pipeline time of the recording's first sample; None without a recording.
             offset_ms: Returns the place of a sample in the recording, by its speaker and index;
                 with `True`, as the end of speech. None if places are unknown.
+            places: Gives moments their place in a recording that does not run with the clock.
         """
-        placement = Placement(self._ended[0] if self._ended else now, wall, origin, offset_ms)
+        if places is None and origin is not None:
+            places = ClockPlaces(origin)
+        until = self._ended[0] if self._ended else now
+        placement = Placement(until, wall, origin, offset_ms, places)
         conversation = self._inbox.conversation()
         turns = sorted(conversation.turns, key=placement.start)
         heard_turns = [turn for turn in turns if heard(turn.fragments)]

@@ -44,7 +44,7 @@ MAX_REPLY_BYTES = 64 * 1024
 """No more of a reply is read."""
 
 _ROARK, _STORE = "Roark", "the object store"
-_PIECE_BYTES = 16 * 1024
+_PIECE_BYTES = 64 * 1024
 """How much is written to the network at once."""
 _SEND_BUFFER_BYTES = 64 * 1024
 """How much the system takes that is not yet on its way; more would hide that nothing moves on."""
@@ -99,6 +99,7 @@ class RoarkClient:
             "authorization": f"Bearer {api_key}",
             "content-type": "application/json",
         }
+        self._proxies: dict[str, str] | None = None
         self._opening: dict[Proxy | None, asyncio.Task[httpx.AsyncClient]] = {}
 
     def __repr__(self) -> str:
@@ -201,7 +202,9 @@ class RoarkClient:
             raise DeliveryError(f"no connection can be made on this machine: {why}") from None
 
     async def _opened(self, url: str) -> httpx.AsyncClient:
-        proxy = proxy_for(url, getproxies())
+        if self._proxies is None:
+            self._proxies = getproxies()
+        proxy = proxy_for(url, self._proxies)
         opening = self._opening.get(proxy)
         if opening is None:
             # In a thread: modules and TLS context take up to 0.15 s each, the first time.

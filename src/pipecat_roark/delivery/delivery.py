@@ -27,14 +27,15 @@ import random
 import time
 from collections import deque
 from enum import Enum, auto
-from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from pipecat_roark.delivery.owed import Requests
 from pipecat_roark.delivery.retrier import Retrier
 from pipecat_roark.delivery.retry import DeliveryError
-from pipecat_roark.delivery.sender import Owed, Sender
+from pipecat_roark.delivery.sender import Sender
 from pipecat_roark.delivery.tasks import Tasks
 from pipecat_roark.delivery.trouble import Trouble
 from pipecat_roark.receipt import CHUNK, Cause, Ledger
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pipecat_roark.delivery.client import RoarkClient
+    from pipecat_roark.delivery.owed import Owed
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.spool.spool import Spool
 
@@ -57,8 +59,6 @@ _AUDIO_SHARE = 0.75
 """Share of the deadline after which chunks are given up, so that `call-ended` has time left."""
 _WAIT_SHARE = 0.05
 """Share of the deadline that a wait may take in the ending, so that there are many tries."""
-_SILENCE = bytes(CHUNK_BYTES)
-"""Silence takes no room: a call on hold for an hour must not cost the speech that follows."""
 _NO_ROOM = Cause("no room in the spool", "spool-full")
 
 
@@ -115,6 +115,7 @@ class Delivery:
         self._deadline_secs = deadline_secs
         self._max_waiting_bytes = max_waiting_bytes
         self._spool = NoSpool() if spool is None else spool
+        self._requests = Requests(client, self._spool)
         self._clock = clock
         self._tasks = Tasks(clock, sleep)
         self._retrier = Retrier(jitter, sleep)
@@ -155,10 +156,10 @@ class Delivery:
         self._resumed = True
         for name, event in events.items():
             self._ledger.captured(name)
-            self._start(self._event(name, event))
+            self._start(self._requests.event(name, event))
         for index, size in sorted(chunks.items()):
             self._ledger.captured(CHUNK, size)
-            self._queue.append(self._chunk(index, size, None))
+            self._queue.append(self._requests.chunk(index, size))
         self._upload_waiting()
 
     def add_audio(self, pcm: bytes) -> None:
@@ -170,7 +171,7 @@ class Delivery:
             self._ledger.captured(CHUNK, len(part))
             if self._phase is not _Phase.OVER:
                 self._spool.keep_chunk(self.chunks, part)
-            chunk = self._chunk(self.chunks, len(part), part, fits=fits)
+            chunk = self._requests.chunk(self.chunks, len(part), part, fits=fits)
             self._queue.append(chunk)
             self._waiting_bytes += chunk.memory_bytes
             self.chunks += 1
@@ -187,7 +188,7 @@ class Delivery:
         self._retrier.limit_waits(self._deadline_secs * _WAIT_SHARE)
         self._retrier.cut_waits()
         # Where the time does not suffice for all of it, silence gives way to speech.
-        self._queue = deque(sorted(self._queue, key=_is_silence))
+        self._queue = deque(sorted(self._queue, key=attrgetter("is_silence")))
         try:
             await self._tasks.wait_until(began + self._deadline_secs * _AUDIO_SHARE)
             self._enter(_Phase.CLOSING)
@@ -208,29 +209,10 @@ class Delivery:
             await self._client.aclose()
             await self._spool.close(done=not self.receipt.spooled)
 
-    def _event(self, name: str, event: bytes) -> Owed:
-        return Owed(what=name, key=name, body=event, send=self._client.send_event)
-
-    def _chunk(self, index: int, size: int, pcm: bytes | None, *, fits: bool = False) -> Owed:
-        body: bytes | Callable[[], Awaitable[bytes | None]]
-        body, memory_bytes = partial(self._spool.read_chunk, index), 0
-        if pcm == _SILENCE[:size]:
-            body = _SILENCE[:size]  # of a whole chunk, the same object, whatever waits
-        elif pcm is not None and fits:
-            body, memory_bytes = pcm, size
-        return Owed(
-            what=CHUNK,
-            key=index,
-            body=body,
-            send=partial(self._client.upload_chunk, index),
-            audio_bytes=size,
-            memory_bytes=memory_bytes,
-        )
-
     def _capture_event(self, name: str, event: bytes) -> Owed:
         self._ledger.captured(name)
         self._spool.keep_event(name, event)
-        return self._event(name, event)
+        return self._requests.event(name, event)
 
     def _enter(self, phase: _Phase) -> None:
         if self._phase is not _Phase.REFUSED or phase is _Phase.OVER:
@@ -296,10 +278,6 @@ class Delivery:
                 f"{error}: the API key is wrong, or bound to another integration. "
                 f"Nothing more of call {self._label} is sent."
             )
-
-
-def _is_silence(owed: Owed) -> bool:
-    return owed.body == _SILENCE[: owed.audio_bytes]
 
 
 def _log_receipt(label: str, receipt: Receipt) -> None:

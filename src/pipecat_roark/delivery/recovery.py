@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,20 +11,30 @@ from loguru import logger
 
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
-from pipecat_roark.spool.folder import SpooledCall, waiting
+from pipecat_roark.spool.folder import SpooledCall, owner_of, remove_remains, waiting
 from pipecat_roark.spool.journal import UnreadableJournalError
+from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.spool.journal import Journal
 
-
+AT_ONCE = 4
+"""How many calls are delivered at the same time."""
+AT_ONCE_BESIDE_A_CALL = 2
+"""How many, while a call runs that needs the network more."""
+REPORT_SECS = 10.0
+"""How often the log tells how far a long delivery is."""
+TAKE_OVER_SECS = 5.0
+"""How often a call looks whether the one that delivers the spool of this process has ended."""
 DEADLINE_SECS = 60.0
 """Bound on the delivery of each call, in seconds."""
+_under_way: set[tuple[Path, str]] = set()
+"""The spools that a call of this process delivers now, each with the fingerprint of its owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,52 +76,145 @@ class _Claim:
     chunks: dict[int, int]
 
 
-async def recover(
-    spool_dir: Path, url: str, api_key: str, *, deadline_secs: float | None = None
-) -> AsyncIterator[Recovered]:
-    """Deliver the calls of a spool, the oldest first.
+class Recovery:
+    """Delivers the calls of a spool, the oldest first; when one is done, several at a time.
+
+    A call is delivered with the API key and base URL that it was captured for. Calls of others, and
+    calls of release 0.3.0, which did not note the key, stay where they are.
 
     Args:
         spool_dir: The spool.
         url: Roark's base URL.
         api_key: The key.
+        any_key: Whether to deliver all calls, whatever they were captured for.
         deadline_secs: Bound on each call.
-
-    Yields:
-        What became of each call.
+        at_once: How many calls at the same time.
     """
-    folders = await asyncio.to_thread(waiting, spool_dir)
-    for number, folder in enumerate(folders, 1):
-        found = Recovered(number=number, of=len(folders), folder=folder.name)
+
+    def __init__(  # noqa: PLR0913  # keyword-only, each with a default
+        self,
+        spool_dir: Path,
+        url: str,
+        api_key: str,
+        *,
+        any_key: bool = False,
+        deadline_secs: float | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self.others = 0
+        """How many calls wait for another key or base URL; known when the delivery has begun."""
+        self.spool_dir = spool_dir
+        self._url = url
+        self._api_key = api_key
+        self._owner = fingerprint(api_key, url)
+        self._any_key = any_key
+        self._deadline_secs = DEADLINE_SECS if deadline_secs is None else deadline_secs
+        self._at_once = at_once
+
+    async def deliver(self) -> AsyncGenerator[Recovered, None]:
+        """Deliver the calls.
+
+        Yields:
+            What became of each call, as soon as it is known.
+        """
+        folders = await asyncio.to_thread(self._find)
+        todo = [
+            Recovered(number=number, of=len(folders), folder=folder.name)
+            for number, folder in enumerate(folders, 1)
+        ]
+        todo.reverse()
+        running: set[asyncio.Task[Recovered | None]] = set()
+        width = 1  # until one is done: if Roark is away, there is no need to try many
+        try:
+            while todo or running:
+                while todo and len(running) < width:
+                    running.add(asyncio.create_task(self._deliver(todo.pop())))
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                width = self._at_once
+                for task in done:
+                    if (recovered := task.result()) is not None:
+                        yield recovered
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+
+    def _find(self) -> list[Path]:
+        """Return the folders of the calls to deliver."""
+        remove_remains(self.spool_dir)
+        folders = waiting(self.spool_dir)
+        if self._any_key:
+            return folders
+        # One that can't be read is tried, so that somebody reports why.
+        own = [folder for folder in folders if owner_of(folder) in {None, self._owner}]
+        self.others = len(folders) - len(own)
+        return own
+
+    async def _deliver(self, found: Recovered) -> Recovered | None:
+        """Deliver one call. Return None if it is not there any more."""
+        folder = self.spool_dir / found.folder
         try:
             claim = await _claim_in_thread(folder)
         except FileNotFoundError:  # another process has just delivered it
-            continue
+            return None
         except (OSError, UnreadableJournalError) as error:
             why = getattr(error, "strerror", None) or str(error)
             logger.warning(f"A call in the spool can't be read and stays there ({folder}): {why}.")
-            yield replace(found, problem=why)
-            continue
+            return replace(found, problem=why)
         if claim is None:
-            yield found
-            continue
+            return found
         call_id = claim.journal.pipecat_call_id
         delivery = Delivery(
-            RoarkClient(url, api_key, call_id),
+            RoarkClient(self._url, self._api_key, call_id),
             label=call_id,
-            deadline_secs=DEADLINE_SECS if deadline_secs is None else deadline_secs,
-            spool=SpoolWriter(spool_dir, call_id, claim.call),
+            deadline_secs=self._deadline_secs,
+            spool=SpoolWriter(self.spool_dir, call_id, owner=self._owner, call=claim.call),
         )
         delivery.resume(claim.events, claim.chunks)
         await delivery.finish(claim.journal.ended)
-        yield replace(found, pipecat_call_id=call_id, receipt=delivery.receipt)
+        return replace(found, pipecat_call_id=call_id, receipt=delivery.receipt)
 
 
 async def deliver_left(spool_dir: Path, url: str, api_key: str) -> None:
-    """Deliver what earlier calls left in a spool, until one of them can't be delivered."""
-    async for recovered in recover(spool_dir, url, api_key):
-        if recovered.receipt is not None and recovered.receipt.spooled:
-            return
+    """Deliver what earlier calls left in a spool, until Roark doesn't take one of them.
+
+    It goes on beside a call that runs, so it does little at a time. The log tells how far it is.
+    Of many calls in a process, one does it; another goes on if that one ends.
+    """
+    spool = spool_dir, fingerprint(api_key, url)
+    while spool in _under_way:  # noqa: ASYNC110  # perhaps by a call of another event loop
+        await asyncio.sleep(TAKE_OVER_SECS)
+    _under_way.add(spool)
+    try:
+        await _deliver_left(Recovery(spool_dir, url, api_key, at_once=AT_ONCE_BESIDE_A_CALL))
+    finally:
+        _under_way.discard(spool)
+
+
+async def _deliver_left(recovery: Recovery) -> None:
+    clock = asyncio.get_running_loop().time
+    report_due = clock() + REPORT_SECS
+    done, spool_dir = 0, recovery.spool_dir
+    async with aclosing(recovery.deliver()) as calls:
+        async for call in calls:
+            done += 1
+            if clock() >= report_due:
+                report_due = clock() + REPORT_SECS
+                logger.info(f"{done} of {call.of} calls in the spool {spool_dir} are dealt with.")
+            if call.receipt is not None and _is_away(call.receipt):
+                break
+    if recovery.others:
+        logger.info(
+            f"{recovery.others} calls in the spool {spool_dir} wait for another API key or base "
+            "URL. The command `pipecat-roark deliver` can deliver them."
+        )
+
+
+def _is_away(receipt: Receipt) -> bool:
+    """Return whether Roark takes nothing at the moment, so that other calls needn't be tried."""
+    reasons = {gap.reason for gap in receipt.spooled}
+    return bool(reasons & {"unavailable", "key-refused"}) or reasons == {"no-time"}
 
 
 async def _claim_in_thread(folder: Path) -> _Claim | None:

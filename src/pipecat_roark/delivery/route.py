@@ -32,11 +32,6 @@ class Proxy:
     url: str
     name: str
 
-    @property
-    def is_socks(self) -> bool:
-        """Whether it needs a package of its own."""
-        return self.url.startswith("socks")
-
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> Proxy | None:
     """Return the proxy that leads to a URL, or None if it is reached directly.

@@ -1,38 +1,15 @@
-"""The sender: one try to send one thing, counted whichever way it goes."""
+"""The sender: one try to send one thing, counted whether it succeeds or not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipecat_roark.delivery.retry import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from pipecat_roark.delivery.owed import Owed
     from pipecat_roark.delivery.trouble import Trouble
     from pipecat_roark.receipt import Ledger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
-    """One thing that Roark must still receive.
-
-    Attributes:
-        what: Its name on the receipt.
-        key: Its name in the spool: that of an event, or the index of a chunk.
-        body: The bytes to send, or a function that reads them from the spool.
-        send: Sends the body; one try.
-        audio_bytes: Length of its audio; 0 for an event.
-        memory_bytes: How much memory it takes while it waits, as far as that is bounded.
-    """
-
-    what: str
-    key: str | int
-    body: bytes | Callable[[], Awaitable[bytes | None]]
-    send: Callable[[bytes], Awaitable[None]]
-    audio_bytes: int = 0
-    memory_bytes: int = 0
 
 
 class Sender:

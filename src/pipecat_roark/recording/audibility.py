@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Frames
 
     Samples = NDArray[np.int16]
+    Levels = NDArray[np.uint16]
 
 AUDIBLE = 100
 """Amplitude from which a 16-bit sample can be heard: -50 dB of full scale.
@@ -54,7 +55,7 @@ packet, is less than that.
 """
 _ABOVE_NOISE = 3.0
 """Speech is at least this many times louder than the noise: 10 dB, as steady noise varies by 3."""
-_OF_PEAK = 0.03, 0.25
+OF_PEAK = 0.03, 0.25
 """Smallest and largest threshold, as a part of the loudest window.
 
 Below -30 dB of its peak a voice only echoes. Above -12 dB the threshold would cut the soft sounds
@@ -62,9 +63,33 @@ at both ends of a word, however loud the noise is.
 """
 
 
-def audible(samples: Samples) -> NDArray[np.intp]:
-    """Return the places of the samples that can be heard in silence."""
-    return np.flatnonzero(_level(samples) >= AUDIBLE)
+def window_size(rate: int) -> int:
+    """Return how many samples a window of loudness has."""
+    return max(1, round(WINDOW_SECS * rate))
+
+
+def levels(samples: Samples, rate: int) -> Levels:
+    """Return the largest amplitude of each window; the last window may be shorter."""
+    size = window_size(rate)
+    amplitudes = _amplitudes(samples)
+    whole = len(samples) // size * size
+    found = amplitudes[:whole].reshape(-1, size).max(axis=1)
+    return np.append(found, amplitudes[whole:].max()) if whole < len(samples) else found
+
+
+def noise_of(loudness: Levels) -> float:
+    """Return the loudness of the noise in a line, given that of all its windows."""
+    return float(np.percentile(loudness, _QUIETEST))
+
+
+def above_noise(noise: float) -> float:
+    """Return the loudness from which a sound is more than noise."""
+    return max(AUDIBLE, _ABOVE_NOISE * noise)
+
+
+def audible(samples: Samples, threshold: float = AUDIBLE) -> NDArray[np.intp]:
+    """Return the places of the samples as loud as a threshold; by default, of all audible ones."""
+    return np.flatnonzero(_amplitudes(samples) >= threshold)
 
 
 class RecentAudio:
@@ -137,7 +162,7 @@ def onset(samples: Samples, rate: int, near: int) -> int:
             break
         first = int(window)
     start = first * size
-    return start + int(np.argmax(_level(samples[start : start + size]) >= threshold))
+    return start + int(audible(samples[start : start + size], threshold)[0])
 
 
 def offset(samples: Samples, rate: int, near: int) -> int:
@@ -156,16 +181,16 @@ def offset(samples: Samples, rate: int, near: int) -> int:
 
 def _loud(samples: Samples, rate: int) -> tuple[NDArray[np.intp], float, int]:
     """Return the windows that are louder than the threshold, the threshold, and a window's size."""
-    size = max(1, round(WINDOW_SECS * rate))
+    size = window_size(rate)
     whole = len(samples) // size
     if not whole:
         return np.empty(0, np.intp), 0.0, size
-    level = _level(samples[: whole * size]).reshape(whole, size).max(axis=1)
-    noise, peak = float(np.percentile(level, _QUIETEST)), float(level.max())
-    low, high = (part * peak for part in _OF_PEAK)
-    threshold = max(AUDIBLE, low, min(_ABOVE_NOISE * noise, high))
-    return np.flatnonzero(level >= threshold), threshold, size
+    loudness = levels(samples[: whole * size], rate)
+    low, high = (part * float(loudness.max()) for part in OF_PEAK)
+    threshold = max(AUDIBLE, low, min(above_noise(noise_of(loudness)), high))
+    return np.flatnonzero(loudness >= threshold), threshold, size
 
 
-def _level(samples: Samples) -> NDArray[np.int32]:
-    return np.abs(samples.astype(np.int32))
+def _amplitudes(samples: Samples) -> Levels:
+    # The amplitude of the lowest sample doesn't fit into a signed one.
+    return np.abs(samples).view(np.uint16)

@@ -31,7 +31,7 @@ class _Resampler:
         )
 
     def push(self, pcm: bytes, *, last: bool = False) -> bytes:
-        """Convert the next audio; with `last`, also what the filter holds back."""
+        """Convert the next audio; with `last`, also the audio that the filter holds back."""
         self._received += len(pcm) // 2
         if self._stream is not None:
             samples = np.frombuffer(pcm, "<i2").astype(np.int16, copy=False)
@@ -73,7 +73,7 @@ class Converter:
         return b"".join(converted)
 
     def finish(self) -> bytes:
-        """Return what the filter holds back."""
+        """Return the audio that the filter holds back."""
         if self._resampler is None:
             return b""
         pcm = self._resampler.push(b"", last=True)

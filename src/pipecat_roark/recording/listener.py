@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.moments import Edge, OffsetMs
+    from pipecat_roark.moments import Edge, OffsetMs, Places
 
 
 class UserTrack(Protocol):
     """The user's track at the moment at which a frame passes the recorder."""
+
+    @property
+    def has_user_audio(self) -> bool:
+        """Whether any audio of the user was recorded by then."""
 
     def user_onset(self, secs: float) -> int | None:
         """Return the sample at which the speech began that was detected after `secs` seconds."""
@@ -70,6 +74,10 @@ class Recorder(Protocol):
     @property
     def offset_ms(self) -> OffsetMs | None:
         """Returns the place of a sample in the recording; None if the layout is unknown."""
+
+    @property
+    def places(self) -> Places | None:
+        """Gives moments their place in the recording; None if it runs with the pipeline's clock."""
 
     @property
     def sample_rate(self) -> int:

@@ -28,7 +28,7 @@ class Opening:
         return self._until is not None and at < self._until
 
     def note(self, at: int, lag: float) -> bool:
-        """Note the delay of a frame that arrives; return whether that still counts."""
+        """Note the delay of a frame that arrives; return whether the opening still lasts."""
         if self._until is None:
             self._until = at + self._lasts_ns
         if not self.includes(at):
@@ -37,7 +37,7 @@ class Opening:
         return True
 
     def close(self) -> None:
-        """End it: what was handed out can't be moved any more."""
+        """End it, because audio that was handed out can't be moved."""
         self._until, self._least = 0, 0.0
 
     def early(self) -> int:

@@ -67,17 +67,21 @@ class Segment:
     """The PCM of its frames, each with its sample rate."""
 
 
-class OpenPauses:
-    """The pauses of a track that are not decided yet, with the audio behind each.
+class Pauses:
+    """The pauses of a track, decided or not, with the audio behind those that are not.
 
     Args:
         tolerance: A delay that is larger than the usual one by no more than this is jitter.
+        near: How far a detector may miss the place at which speech begins or ends beside a pause.
     """
 
-    def __init__(self, tolerance: float) -> None:
+    def __init__(self, tolerance: float, near: int) -> None:
+        self.gaps = Gaps()
+        """The silences of the pauses that are decided."""
         self.baseline = 0.0
         """The delay that frames of this track usually have."""
         self._tolerance = tolerance
+        self._near = near
         self._segments: deque[Segment] = deque()
 
     def __bool__(self) -> bool:
@@ -117,7 +121,7 @@ class OpenPauses:
         return segment, silence
 
     def move(self, later: int, *, delay: int = 0) -> None:
-        """Adapt to a clock that counts from another origin.
+        """Adapt to another origin of the clock.
 
         Args:
             later: How much later every moment is.
@@ -127,9 +131,34 @@ class OpenPauses:
             segment.since += later
             segment.lag += delay
 
-    def indexes(self) -> list[int]:
-        """Return the indexes of the samples behind the pauses."""
-        return [segment.index for segment in self._segments]
+    @property
+    def is_first(self) -> bool:
+        """Whether the track begins with a pause that is not decided yet."""
+        return bool(self._segments) and self._segments[0].index == 0
+
+    def onset(self, index: int) -> int:
+        """Return where speech begins that is detected at an index: not just before a pause."""
+        return next((s for s in self._starts() if 0 <= s - index <= self._near), index)
+
+    def offset(self, index: int) -> int:
+        """Return where speech ends that is detected at an index: not just after a pause."""
+        return next((s for s in self._starts() if 0 <= index - s <= self._near), index)
+
+    def latest(self, index: int) -> int:
+        """Return the index behind the latest pause up to another one; 0 if there is none."""
+        return max((start for start in self._starts() if start <= index), default=0)
+
+    def position(self, index: int, *, end: bool) -> int:
+        """Return where a received sample lies; the end of speech lies before a gap."""
+        silence = self.gaps.before(index, end=end)
+        for segment, pending in self.decisions():
+            if segment.index < index or (segment.index == index and not end):
+                silence += pending
+        return max(0, index + silence)
+
+    def _starts(self) -> list[int]:
+        """Return the indexes of the samples behind the latest pauses, decided or not."""
+        return self.gaps.recent() + [segment.index for segment in self._segments]
 
     def _delays(self) -> list[float]:
         """Return by how much each segment came late, as far as it is known now.

@@ -6,7 +6,6 @@ each of them inline, while the queue of an observer lags behind and is dropped a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -21,50 +20,46 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
     StopFrame,
-    UserAudioRawFrame,
 )
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
-from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
-from pipecat_roark.recording.recording import Recording, Source, Stereo
-from pipecat_roark.recording.samples import silence
+from pipecat_roark.recording.intake import Inbox, Intake
+from pipecat_roark.recording.recording import Recording, Stereo
+from pipecat_roark.recording.samples import shared_if_silent
 from pipecat_roark.recording.ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from pipecat.observers.base_observer import FramePushed
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+    from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.moments import Frames, OffsetMs, Speaker
+    from pipecat_roark.moments import OffsetMs, Places
     from pipecat_roark.recording.listener import Listener
-
-    _Arrival = tuple[InputAudioRawFrame | OutputAudioRawFrame, int]
 
 CHANNELS = 2
 """Left is the user, right is the bot."""
 LAY_NS = SECOND // 2
-"""How long frames wait to be laid together: most of what a short frame costs is the handling."""
+"""How long frames wait to be laid together."""
 TICK_SECS = 0.5
 """How often audio is handed out while no frame comes; a chunk is longer than this."""
+_TURN_EVENTS = tuple(
+    f"on_{speaker}_turn_{what}" for speaker in ("user", "bot") for what in ("audio", "audio_data")
+)
+"""Events of Pipecat's own recorder that this one doesn't call; Pipecat 2.0 removes two of them."""
+_NO_TURNS = (
+    "This recorder hands out the whole call by on_audio_data and on_track_audio_data. For audio by "
+    "turn, place an AudioBufferProcessor of your own beside it."
+)
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
 # Newer Pipecats have frames that start and stop recorders.
 _STARTS = getattr(pipecat_frames, "AudioBufferStartRecordingFrame", ())
 _STOPS = getattr(pipecat_frames, "AudioBufferStopRecordingFrame", ())
 _ENDS = (EndFrame, CancelFrame, StopFrame)
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """Frames of one speaker that wait to be laid."""
-
-    speaker: Speaker
-    arrivals: list[_Arrival] = field(default_factory=list)
-    lay_by: int = 0
-    """Pipeline time until which frames only wait."""
 
 
 class StereoRecorder(AudioBufferProcessor):
@@ -83,33 +78,28 @@ class StereoRecorder(AudioBufferProcessor):
     def __init__(self, listener: Listener, *, chunk_bytes: int) -> None:
         # Direct mode: frames are handled as they pass, without a queue that an interruption drops.
         super().__init__(num_channels=CHANNELS, buffer_size=chunk_bytes, enable_direct_mode=True)
+        self.processor: AudioBufferProcessor = self
+        """The processor that stands in the pipeline."""
         self.in_pipeline = False
         """Whether the pipeline's start passed here."""
+        self.reads_inline = False
+        """Whether the listener receives each frame as it passes: it does, in a pipeline."""
         self.after_output = False
-        """Whether an output transport stands before it."""
+        """Whether an output transport stands before it; known when the bot first speaks."""
         self.awaits_audio = False
         """Whether `observe` needs audio frames: they all pass here."""
+        self.places: Places | None = None
+        """None, because the recording runs with the pipeline's clock."""
         self._listener = listener
         self._chunk_frames = chunk_bytes // (2 * CHANNELS)
         self._guard = ErrorBoundary("recorder")
         self._now: Callable[[], int] = int
         self._tape = Recording(0, paced=False)
         self._armed = True
-        self._user = _Inbox("user")
-        self._bot = _Inbox("bot")
-        self._inboxes: dict[type, _Inbox] = {}
-        self._warned_of_format = False
+        self._intake = Intake()
+        self._inboxes: dict[type, Inbox] = {}
+        self._warned_of_turns = False
         self._ticker = Ticker(self._tick, TICK_SECS)
-
-    @property
-    def processor(self) -> AudioBufferProcessor:
-        """The processor that stands in the pipeline."""
-        return self
-
-    @property
-    def reads_inline(self) -> bool:
-        """Whether the listener receives each frame as it passes."""
-        return self.in_pipeline
 
     @property
     def origin_ns(self) -> int | None:
@@ -121,19 +111,27 @@ class StereoRecorder(AudioBufferProcessor):
         """Returns the place of a sample in the recording; None while nothing is recorded."""
         return self._tape.offset_ms
 
+    def add_event_handler(self, event_name: str, handler: Callable[..., object]) -> None:
+        """Add a handler for an event; one for audio by turn is refused with a warning."""
+        if event_name not in _TURN_EVENTS:
+            super().add_event_handler(event_name, handler)
+        elif not self._warned_of_turns:
+            self._warned_of_turns = True
+            logger.warning(f"Roark: {event_name} is never called. {_NO_TURNS}")
+
     def has_audio(self) -> bool:
         """Return whether there is audio that no event has handed out yet."""
-        self._lay_all()
+        self._lay(self._intake)
         return self._tape.waiting
 
     def merge_audio_buffers(self) -> bytes:
         """Return the audio that is laid and not handed out yet, interleaved."""
-        self._lay_all()
+        self._lay(self._intake)
         return self._tape.peek()
 
     def tail(self) -> bytes:
         """Return all audio that was not handed out yet, interleaved, as it looks now."""
-        self._lay_all()
+        self._lay(self._intake)
         return self._tape.preview()
 
     async def observe(self, data: FramePushed) -> None:
@@ -142,20 +140,19 @@ class StereoRecorder(AudioBufferProcessor):
     async def start_recording(self) -> None:
         """Record again after `stop_recording`; what was recorded stays."""
         if not self._armed:
-            self._lay_all()
+            self._lay(self._intake)
             self._armed = True
             await self._started_recording()
 
     async def stop_recording(self) -> None:
-        """Hand out what is left, and ignore audio until `start_recording`."""
+        """Hand out the rest of the audio, and ignore audio until `start_recording`."""
         if not self._armed:
             return
-        self._lay_all()
+        self._lay(self._intake)
         self._armed = False
         self._ticker.stop()
-        now = self._now()
         for edge in self._tape.bot_silenced():
-            self._listener.on_bot_offset(now, edge)
+            self._listener.on_bot_offset(self._now(), edge)
         for audio in self._tape.pop_rest(self._chunk_frames):
             with self._guard:
                 await self._hand_out(audio)
@@ -178,7 +175,7 @@ class StereoRecorder(AudioBufferProcessor):
             inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox holds audio
         else:
             with self._guard:
-                await self._handle(frame, now)
+                await self._handle(frame, direction, now)
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -188,18 +185,20 @@ class StereoRecorder(AudioBufferProcessor):
         with self._guard:
             await self._listener.on_cleanup()
 
-    async def _handle(self, frame: Frame, now: int) -> None:
+    async def _handle(self, frame: Frame, direction: FrameDirection, now: int) -> None:
         if isinstance(frame, _AUDIO):
             await self._record(frame, now)
             return
-        self._lay_all()
+        self._lay(self._intake)
+        if not self.after_output and comes_from_output(frame, direction):
+            self.after_output = True
+            self._tape.pace()
         if isinstance(frame, StartFrame):
             await self._start(frame)
         elif isinstance(frame, BotStartedSpeakingFrame):
             self._tape.bot_started(frame.transport_destination)
         elif isinstance(frame, BotStoppedSpeakingFrame):
-            edge = self._tape.bot_stopped(frame.transport_destination)
-            if edge is not None:
+            if edge := self._tape.bot_stopped(frame.transport_destination):
                 self._listener.on_bot_offset(now, edge)
         elif isinstance(frame, _STARTS):
             await self.start_recording()
@@ -209,7 +208,7 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def _start(self, frame: StartFrame) -> None:
         if not self.in_pipeline:
-            self.in_pipeline = True
+            self.in_pipeline = self.reads_inline = True
             self.after_output = follows_output(self)
             # From 1.8.0 on, the rate came with the setup.
             self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
@@ -224,98 +223,59 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
         """Keep a frame, and then do one piece of work, so that none holds up the event loop."""
-        inbox = self._user if isinstance(frame, InputAudioRawFrame) else self._bot
+        is_user = isinstance(frame, InputAudioRawFrame)
+        inbox = self._intake.user if is_user else self._intake.bot
         self._inboxes[type(frame)] = inbox
         inbox.arrivals.append((frame, now))
         if await self._hand_out_decided(now):
             return
         if self._armed and self._tape.origin_ns is not None:
             inbox.lay_by = now + LAY_NS
-        self._lay(inbox)
+        self._lay([inbox])
 
     async def _tick(self) -> None:
         """Do the piece of work that would be due if a frame came."""
         with self._guard:
             now = self._now()
             if not await self._hand_out_decided(now):
-                for inbox in (self._user, self._bot):
-                    if inbox.lay_by <= now:
-                        self._lay(inbox)
+                self._lay(self._intake.overdue(now))
 
     async def _hand_out_decided(self, now: int) -> bool:
         """Hand out the next chunk if nothing in it can change any more."""
-        waiting = [box.arrivals[0][1] for box in (self._user, self._bot) if box.arrivals]
-        oldest = min(waiting, default=now)
-        chunk = self._tape.pop_decided(self._chunk_frames, oldest) if self._armed else None
+        if not self._armed:
+            return False
+        chunk = self._tape.pop_decided(self._chunk_frames, self._intake.oldest(now))
         if chunk is not None:
             await self._hand_out(chunk)
         return chunk is not None
 
-    def _lay_all(self) -> None:
-        self._lay(self._user)
-        self._lay(self._bot)
-
-    def _lay(self, inbox: _Inbox) -> None:
-        arrivals, inbox.arrivals = inbox.arrivals, []
-        if not self._armed:
-            return
-        for source, kind, frames in _runs(arrivals):
-            if source.rate <= 0 or source.channels <= 0 or not issubclass(kind, (bytes, bytearray)):
-                self._warn_of_format(source, kind)
-                continue
-            sound = self._tape.lay(inbox.speaker, source, frames)
-            if sound is not None:
-                self._listener.on_bot_onset(sound.arrival, sound.edge)
-
-    def _warn_of_format(self, source: Source, kind: type) -> None:
-        if not self._warned_of_format:
-            self._warned_of_format = True
-            logger.warning(
-                f"Roark: audio of {source.rate} Hz and {source.channels} channels in "
-                f"{kind.__name__} can't be recorded; such frames are left out."
-            )
+    def _lay(self, inboxes: Iterable[Inbox]) -> None:
+        for sound in self._intake.lay(inboxes, self._tape if self._armed else None):
+            self._listener.on_bot_onset(sound.arrival, sound.edge)
 
     async def _hand_out(self, audio: Stereo) -> None:
-        mixed = audio.interleaved()
-        # Silence is one and the same object, so that any number of such chunks may wait somewhere.
-        if mixed == silence(len(mixed)):
-            mixed = silence(len(mixed))
+        mixed = shared_if_silent(audio.interleaved())
         released = self._listener.on_audio(mixed)
         if released is not mixed:
             audio = Stereo.split(released)
-        form = self._sample_rate, CHANNELS
-        await self._call_event_handler("on_audio_data", released, *form)
-        await self._call_event_handler("on_track_audio_data", *audio, *form)
+        rate = self._sample_rate
+        await self._call_event_handler("on_audio_data", released, rate, CHANNELS)
+        await self._call_event_handler("on_track_audio_data", *audio, rate, CHANNELS)
+
+
+def comes_from_output(frame: Frame, direction: FrameDirection) -> bool:
+    """Return whether a frame shows, where it passes, that an output transport stands before.
+
+    An output sends the announcements of the bot's speech both ways, so they come downstream behind
+    it only, whatever pipelines are between.
+    """
+    announces = isinstance(frame, (BotStartedSpeakingFrame, BotStoppedSpeakingFrame))
+    return announces and direction is FrameDirection.DOWNSTREAM
 
 
 def follows_output(processor: FrameProcessor) -> bool:
-    """Return whether an output transport stands before a processor in its pipeline."""
+    """Return whether an output transport stands before a processor in the same pipeline."""
     before = processor.previous
     while before is not None and not isinstance(before, BaseOutputTransport):
         before = before.previous
     return before is not None
-
-
-def _runs(arrivals: list[_Arrival]) -> Iterator[tuple[Source, type, Frames]]:
-    """Yield consecutive frames of one source, with the type of their audio.
-
-    It calls no function for a frame, because frames come fifty times a second and more.
-    """
-    common: tuple[object, ...] = ()
-    kind: type = bytes
-    frames: list[tuple[bytes, int]] = []
-    for frame, at in arrivals:
-        own = (
-            frame.transport_source,
-            frame.transport_destination,
-            frame.user_id if isinstance(frame, UserAudioRawFrame) else None,
-            frame.sample_rate,
-            frame.num_channels,
-        )
-        if own != common or type(frame.audio) is not kind:
-            if frames:
-                yield Source._make(common), kind, frames
-            common, kind, frames = own, type(frame.audio), []
-        frames.append((frame.audio, at))
-    if frames:
-        yield Source._make(common), kind, frames

@@ -5,6 +5,7 @@ Pure: no Pipecat, no I/O, and time comes in as a value. Frames enter as plain va
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import RecentAudio
 from pipecat_roark.recording.timeline import Timeline
-from pipecat_roark.recording.utterance import Sound, Utterance
+from pipecat_roark.recording.utterance import Background, Sound, Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Source(NamedTuple):
 
     @property
     def line(self) -> tuple[str | None, str | None, str | None]:
-        """What may sound at the same time as other lines of its speaker."""
+        """Its line: several lines of one speaker may sound at the same time."""
         return self[:3]
 
 
@@ -69,6 +70,7 @@ class Recording:
         self._timeline: Timeline | None = None
         self._user_audio = RecentAudio(rate)
         self._utterances: dict[str | None, Utterance] = {}
+        self._backgrounds: defaultdict[str | None, Background] = defaultdict(Background)
 
     @property
     def origin_ns(self) -> int | None:
@@ -81,9 +83,20 @@ class Recording:
         return self._timeline.offset_ms if self._timeline else None
 
     @property
+    def has_user_audio(self) -> bool:
+        """Whether any audio of the user was recorded."""
+        return self._timeline is not None and self._timeline.track("user").received > 0
+
+    @property
     def waiting(self) -> bool:
         """Whether it holds audio that was not removed."""
         return self._timeline is not None and self._timeline.waiting
+
+    def pace(self) -> None:
+        """Expect the bot's audio as it is played from now on."""
+        self._paced = True
+        if self._timeline is not None:
+            self._timeline.pace()
 
     # Audio comes in
 
@@ -110,13 +123,17 @@ class Recording:
         utterance = self._utterances.get(source.transport_destination)
         begins = utterance is not None and not utterance.begun
         index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
-        return utterance.add(frames, rate, index) if utterance else None
+        if utterance is None:
+            self._backgrounds[source.transport_destination].add(frames, rate)
+            return None
+        return utterance.add(frames, rate, index)
 
     # Speech begins and ends
 
     def bot_started(self, destination: str | None) -> None:
         """Expect an utterance of the bot at one of the output's destinations."""
-        self._utterances[destination] = Utterance(self._rate)
+        noise = self._backgrounds[destination].noise
+        self._utterances[destination] = Utterance(self._rate, noise)
 
     def bot_stopped(self, destination: str | None) -> Edge | None:
         """End an utterance of the bot; return where it was heard last, if it was heard."""

@@ -19,6 +19,12 @@ def silence(size: int) -> bytes:
     return bytes(size)
 
 
+def shared_if_silent(pcm: bytes) -> bytes:
+    """Return audio, or the one object of `silence`, of which any number may wait somewhere."""
+    quiet = silence(len(pcm))
+    return quiet if pcm == quiet else pcm
+
+
 class SampleQueue:
     """Samples that wait to be removed from the front; counts are in samples."""
 

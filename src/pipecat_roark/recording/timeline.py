@@ -60,6 +60,12 @@ class Timeline:
         """Return the track of the speaker's first line, the only one that gives places."""
         return self._tracks[speaker][0]
 
+    def pace(self) -> None:
+        """Expect the bot's audio as it is played from now on."""
+        self._paced = True
+        for track in self._tracks["bot"]:
+            track.paced = True
+
     def add(
         self,
         speaker: Speaker,
@@ -93,11 +99,11 @@ class Timeline:
         return any(track.waiting for track in self._all())
 
     def peek(self) -> tuple[bytes, bytes]:
-        """Return what is laid and not removed, with silence behind the shorter track."""
+        """Return the audio that is laid and not removed, with silence behind the shorter track."""
         return self._pad(Track.peek)
 
     def preview(self) -> tuple[bytes, bytes]:
-        """Return what was added and not removed, as it looks now; this decides nothing."""
+        """Return all audio that was not removed, as it looks now; this decides nothing."""
         return self._pad(Track.preview)
 
     def decide_all(self) -> int:
@@ -148,7 +154,7 @@ class Timeline:
 
 
 def _mix(lines: list[bytes]) -> bytes:
-    """Return the sum of what sounds at once; what is too loud for 16 bits is clipped."""
+    """Return the sum of lines that sound at once; a sum beyond 16 bits is clipped."""
     if len(lines) == 1:
         return lines[0]
     total = np.zeros(max(map(len, lines)) // 2, np.int32)

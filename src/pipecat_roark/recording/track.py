@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.converter import Converter, converted
 from pipecat_roark.recording.opening import Opening
-from pipecat_roark.recording.pauses import Gaps, OpenPauses, Segment
+from pipecat_roark.recording.pauses import Pauses, Segment
 from pipecat_roark.recording.samples import SampleQueue
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ SETTLE_SECS = 0.5
 HOLD_SECS = 2.0
 """The longest stall that is mended; after it, a track without frames counts as silent."""
 NEAR_SECS = 0.03
-"""How far a detector may miss the place at which speech begins or ends beside a pause."""
+"""How far a detector may miss the place at which speech begins or ends beside a pause.
+
+It hears whole frames, of 10 to 30 ms.
+"""
 _JITTER_RELEASE = 0.01
 """Seconds per second by which the memory of the smallest delay fades."""
 
@@ -55,8 +58,8 @@ class Track:
         popped: int = 0,
     ) -> None:
         self._rate = rate
-        self._paced = paced
-        self._near = round(NEAR_SECS * rate)
+        self.paced = paced
+        """Whether frames are sent in real time."""
         self._origin_ns = origin_ns
         self.popped = popped
         """Position up to which the track was removed."""
@@ -65,11 +68,9 @@ class Track:
         self._queue = SampleQueue()
         self._converter = Converter(rate)
         self._unlaid: list[tuple[bytes, int]] = []
-        self._end = float(popped)
-        self._received = 0.0
+        self._end, self._received = float(popped), 0.0
         self._arrival = float("-inf")
-        self._gaps = Gaps()
-        self._pauses = OpenPauses(GAP_SECS * rate)
+        self._pauses = Pauses(GAP_SECS * rate, round(NEAR_SECS * rate))
         self._opening = Opening(int(HOLD_SECS * SECOND), GAP_SECS * rate)
         if popped or not opens:
             self._opening.close()
@@ -85,11 +86,11 @@ class Track:
         return self.laid > self.popped or bool(self._pauses) or self._converter.held_back >= 1
 
     def peek(self) -> bytes:
-        """Return what is laid and not removed."""
+        """Return the audio that is laid and not removed."""
         return self._queue.peek()
 
     def preview(self) -> bytes:
-        """Return what is laid and not removed, and behind it what is not decided yet."""
+        """Return the audio that is laid and not removed, and behind it the undecided audio."""
         audio = [self._queue.peek()]
         for segment, silence in self._pauses.decisions():
             audio += [bytes(2 * silence), converted(segment.audio, self._rate)]
@@ -103,14 +104,14 @@ class Track:
             rate: Their sample rate in Hz.
             begins: Whether an utterance is known to begin here, so that what comes before is a gap.
         """
-        if self._paced and not (begins or self._pauses or self._opening.includes(frames[0][1])):
+        if self.paced and not (begins or self._pauses or self._opening.includes(frames[0][1])):
             # Frames of which the last is on time are one long frame: no gap is between them.
             pcm, at = b"".join([pcm for pcm, _ in frames]), frames[-1][1]
             lag = self._since(at) - self._length(pcm, rate) - self._end
             if lag - self._pauses.baseline <= GAP_SECS * self._rate:
                 frames = [(pcm, at)]
         for pcm, arrival in frames:
-            self._add(pcm, arrival, rate, begins=begins or not self._paced)
+            self._add(pcm, arrival, rate, begins=begins or not self.paced)
             begins = False
         self._lay()
 
@@ -125,7 +126,7 @@ class Track:
         return max(self.laid, int(now - HOLD_SECS * self._rate))
 
     def decide_all(self) -> None:
-        """Decide every pause, and lay what the converter holds back."""
+        """Decide every pause, and lay the audio that the converter holds back."""
         while self._pauses:
             self._decide_first()
         self._append(self._converter.finish())
@@ -148,58 +149,36 @@ class Track:
     def move_origin(self, count: int, *, spoken: bool) -> None:
         """Adapt to an origin that is `count` samples earlier, while nothing was removed.
 
-        Args:
-            count: The distance.
-            spoken: Whether this audio is what was spoken earlier, so that it begins at the origin
-                as before; otherwise it stays at its time, and more silence precedes it.
+        Audio that was `spoken` earlier than it arrived goes there; any other stays at its time.
         """
         self._origin_ns -= count * SECOND // self._rate
         self._arrival += count
-        undecided = self._pauses.indexes()[:1] == [0]
-        if spoken or undecided:
+        if spoken or self._pauses.is_first:
             self._opening.move(count)
             self._pauses.move(count, delay=count)
-            self._pauses.baseline += 0 if undecided else count
+            self._pauses.baseline += 0 if self._pauses.is_first else count
         elif self._received:
             self._pauses.move(count)
             self._queue.prepend_silence(count)
-            self._gaps.add_in_front(count)
+            self._pauses.gaps.add_in_front(count)
             self._end += count
             self.laid += count
 
     def onset(self, back: int) -> int:
-        """Return the index at which speech began, `back` samples ago.
-
-        A detector can be a frame early, so a place just before a pause means the one behind it.
-        """
-        index = self.received - back
-        return next((start for start in self._starts() if 0 <= start - index <= self._near), index)
+        """Return the index at which speech began, `back` samples ago: not just before a pause."""
+        return self._pauses.onset(self.received - back)
 
     def offset(self, back: int) -> int:
         """Return the index at which speech ended, `back` samples ago: not just after a pause."""
-        index = self.received - back
-        return next((start for start in self._starts() if 0 <= index - start <= self._near), index)
+        return self._pauses.offset(self.received - back)
 
     def pause_before(self, index: int) -> int:
         """Return the index at which the latest pause up to another was; 0 if there was none."""
-        return max((start for start in self._starts() if start <= index), default=0)
+        return self._pauses.latest(index)
 
     def position(self, index: int, *, end: bool = False) -> int:
-        """Return where on the timeline a sample lies.
-
-        Args:
-            index: Index of the sample among those received.
-            end: Whether it is the end of speech, which lies before a gap rather than after it.
-        """
-        silence = self._gaps.before(index, end=end)
-        for segment, pending in self._pauses.decisions():
-            if segment.index < index or (segment.index == index and not end):
-                silence += pending
-        return max(0, index + silence)
-
-    def _starts(self) -> list[int]:
-        """Return the indexes of the samples behind the latest pauses, decided or not."""
-        return self._gaps.recent() + self._pauses.indexes()
+        """Return where on the timeline a sample lies; the end of speech lies before a gap."""
+        return self._pauses.position(index, end=end)
 
     def _since(self, at: int) -> float:
         return (at - self._origin_ns) * self._rate / SECOND
@@ -257,4 +236,4 @@ class Track:
             self._queue.append_silence(count)
             self.laid += count
             self._end += count
-            self._gaps.add(self.received if index is None else index, count)
+            self._pauses.gaps.add(self.received if index is None else index, count)

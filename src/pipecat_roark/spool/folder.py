@@ -6,8 +6,10 @@ The rules:
    chunk that has not arrived, the tail of the recording that is no whole chunk yet, and a lock.
 2. Whoever delivers a call holds its lock. The system releases it when the process dies.
 3. A file appears whole or not at all. A chunk's file is removed when the chunk has arrived, and the
-   folder when the call has.
-4. Disk usage is bounded. To make room, the audio of calls that Roark has begun to receive is
+   folder when the call has, the journal first. A folder without a journal is no call.
+4. A call belongs to the API key and base URL that it was captured for. Its journal holds their
+   fingerprint, never the key.
+5. Disk usage is bounded. To make room, the audio of calls that Roark has begun to receive is
    removed, the oldest call first. A call of which nothing has arrived keeps its audio; if no other
    is left, a full spool accepts no more. The journal keeps the length of audio that is not on disk,
    so that silence of that length can be sent and nothing after it shifts.
@@ -17,22 +19,31 @@ Everything in here blocks on the disk, and may raise `OSError`.
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import json
 import os
+import re
 import shutil
 import tempfile
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipecat_roark.spool import journal
+from pipecat_roark.spool.lock import acquire, check
+from pipecat_roark.spool.room import folders_of, room_of
 
-MAX_BYTES = 2 * 1024**3
-"""Bound on the audio of a whole spool: six hours of stereo at 24 kHz."""
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+STALE_SECS = 60.0
+"""How old a folder without a journal must be before it is removed: a call may be beginning."""
 _JOURNAL, _LOCK = "journal", "lock"
 _CHUNK, _TAIL, _PART = ".pcm", ".tail", ".part"
+_NAME = re.compile(r"(\d{20})-\w+")
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows would write line ends of its own."""
 
 
 class SpooledCall:
@@ -40,35 +51,54 @@ class SpooledCall:
 
     Args:
         path: The folder.
-        lock: Descriptor of its locked file.
+        lock: Its lock.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock) -> None:
         self.path = path
         self._lock = lock
 
     @classmethod
-    def create(cls, spool_dir: Path, pipecat_call_id: str) -> SpooledCall:
-        """Create the folder of a call that begins."""
+    def create(cls, spool_dir: Path, pipecat_call_id: str, owner: str) -> SpooledCall:
+        """Create the folder of a call that begins.
+
+        Args:
+            spool_dir: The spool.
+            pipecat_call_id: The call.
+            owner: The fingerprint of its key and base URL.
+
+        Raises:
+            OSError: If that is not possible; then no folder is left.
+        """
+        check()
         spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Sorted by name, the oldest call comes first. The random rest keeps names apart.
         path = Path(tempfile.mkdtemp(prefix=f"{time.time_ns():020d}-", dir=spool_dir))
-        lock = _open(path / _LOCK)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        call = cls(path, lock)
-        call.append(journal.header(datetime.now(timezone.utc), pipecat_call_id))
+        try:
+            call = cls(path, acquire(path / _LOCK))
+        except BaseException:
+            _remove(path)
+            raise
+        try:
+            call.append(journal.header(datetime.now(timezone.utc), pipecat_call_id, owner))
+        except BaseException:
+            call.release(done=True)
+            raise
         return call
 
     @classmethod
     def lock(cls, path: Path) -> SpooledCall | None:
-        """Lock a call. Return None if somebody else delivers it now."""
-        lock = _open(path / _LOCK)
+        """Lock a call. Return None if somebody else delivers it now.
+
+        Raises:
+            FileNotFoundError: If it is not there any more.
+            NoLocksError: If no lock can be had.
+        """
+        path.stat()  # the lock would make a new folder
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return cls(path, acquire(path / _LOCK))
         except BlockingIOError:
-            os.close(lock)
             return None
-        return cls(path, lock)
 
     def read(self) -> journal.Journal:
         """Read the journal.
@@ -92,10 +122,14 @@ class SpooledCall:
         Raises:
             OSError: Also if there is no room for it in the spool.
         """
-        tail = self._file(index, _TAIL)
+        tail, room = self._file(index, _TAIL), room_of(self.path.parent)
         try:
-            _make_room(self.path.parent, len(pcm))
-            self._replace(self._file(index), pcm)
+            room.reserve(len(pcm), _give_way)
+            try:
+                self._replace(self._file(index), pcm)
+            except OSError:
+                room.give_back(len(pcm))
+                raise
             with suppress(OSError):  # no tail, or no room for one: the next tail replaces it
                 self.write_tail(index + 1, tail.read_bytes()[len(pcm) :])
         finally:
@@ -136,7 +170,11 @@ class SpooledCall:
 
     def remove_chunk(self, index: int) -> None:
         """Remove a chunk."""
-        self._file(index).unlink(missing_ok=True)
+        file = self._file(index)
+        with suppress(FileNotFoundError):
+            size = file.stat().st_size
+            file.unlink()
+            room_of(self.path.parent).give_back(size)
 
     def give_way(self, size: int) -> int:
         """Remove audio from the disk, if anything of the call has arrived.
@@ -152,17 +190,19 @@ class SpooledCall:
         while chunks and gone < size:
             index = min(chunks)
             self.note_absence(index, chunks[index])
-            self.remove_chunk(index)
+            self._file(index).unlink()
             gone += chunks.pop(index)
         return gone
 
     def release(self, *, done: bool) -> None:
-        """Release the lock; with `done`, remove the folder first."""
+        """Release the lock; with `done`, remove the call from the disk."""
         try:
             if done:
-                shutil.rmtree(self.path)
+                (self.path / _JOURNAL).unlink(missing_ok=True)
         finally:
-            os.close(self._lock)
+            self._lock.release()
+        if done:  # last of all, for Windows removes no file that is open
+            _remove(self.path)
 
     def _file(self, index: int, kind: str = _CHUNK) -> Path:
         return self.path / f"{index:06d}{kind}"
@@ -171,40 +211,66 @@ class SpooledCall:
         part = path.with_suffix(_PART)
         file = _open(part, os.O_TRUNC)
         try:
-            _write(file, data)
+            try:
+                _write(file, data)
+            finally:
+                os.close(file)
             part.replace(path)
         except OSError:
             part.unlink()
             raise
-        finally:
-            os.close(file)
 
 
 def waiting(spool_dir: Path) -> list[Path]:
     """Return the folders of all calls in a spool, the oldest first."""
-    if not spool_dir.is_dir():
-        return []
-    return sorted(path.parent for path in spool_dir.glob(f"*/{_JOURNAL}"))
+    return sorted(path for path in folders_of(spool_dir) if (path / _JOURNAL).exists())
 
 
-def _make_room(spool_dir: Path, size: int) -> None:
-    excess = size - MAX_BYTES
-    for file in spool_dir.glob(f"*/*{_CHUNK}"):
-        with suppress(FileNotFoundError):  # it has just arrived
-            excess += file.stat().st_size
-    for path in waiting(spool_dir) if excess > 0 else ():
-        with suppress(OSError, journal.UnreadableJournalError):
-            if call := SpooledCall.lock(path):
-                try:
-                    excess -= call.give_way(excess)
-                finally:
-                    call.release(done=False)
-    if excess > 0:
-        raise OSError(errno.ENOSPC, "the spool is full")
+def owner_of(path: Path) -> str | None:
+    """Return the fingerprint of the key and base URL that a call was captured for.
+
+    Returns:
+        The fingerprint; empty if the journal has none, as those of release 0.3.0; None if the
+        journal can't be read.
+    """
+    try:
+        with (path / _JOURNAL).open("rb") as file:
+            header = json.loads(file.readline())
+        return str(header.get("owner", ""))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def remove_remains(spool_dir: Path) -> None:
+    """Remove folders without a journal: what a process left that died at the start or the end."""
+    for path in folders_of(spool_dir):
+        name = _NAME.fullmatch(path.name)
+        old = name and time.time_ns() - int(name[1]) > STALE_SECS * 1e9
+        if not old or (path / _JOURNAL).exists():
+            continue
+        with suppress(OSError):
+            if (call := SpooledCall.lock(path)) is not None:
+                call.release(done=True)
+
+
+def _give_way(path: Path, size: int) -> int:
+    """Remove audio of another call, unless somebody delivers it now."""
+    with suppress(OSError, journal.UnreadableJournalError):
+        if (call := SpooledCall.lock(path)) is not None:
+            try:
+                return call.give_way(size)
+            finally:
+                call.release(done=False)
+    return 0
+
+
+def _remove(folder: Path) -> None:
+    with suppress(FileNotFoundError):  # somebody else removes the remains, too
+        shutil.rmtree(folder)
 
 
 def _open(path: Path, flags: int = 0) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | flags, 0o600)
 
 
 def _write(file: int, data: bytes) -> None:

@@ -70,9 +70,15 @@ def line(at: datetime, **entry: object) -> bytes:
     return encode({"at": wire.timestamp(at), **entry}) + b"\n"
 
 
-def header(at: datetime, pipecat_call_id: str) -> bytes:
-    """Encode the first line."""
-    return line(at, version=VERSION, pipecatCallId=pipecat_call_id)
+def header(at: datetime, pipecat_call_id: str, owner: str) -> bytes:
+    """Encode the first line.
+
+    Args:
+        at: The time.
+        pipecat_call_id: The call.
+        owner: The fingerprint of its API key and base URL.
+    """
+    return line(at, version=VERSION, pipecatCallId=pipecat_call_id, owner=owner)
 
 
 def event(name: str, event: bytes) -> dict[str, object]:

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -20,6 +21,7 @@ from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.receipt import Cause
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall
+from pipecat_roark.spool.lock import NoLocksError
 from pipecat_roark.wire import CallEnded
 
 if TYPE_CHECKING:
@@ -42,13 +44,19 @@ class SpoolWriter:
     Args:
         spool_dir: The spool.
         pipecat_call_id: The call.
+        owner: The fingerprint of its API key and base URL.
         call: Its folder, if there is one already.
     """
 
     silenced = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
 
     def __init__(
-        self, spool_dir: Path, pipecat_call_id: str, call: SpooledCall | None = None
+        self,
+        spool_dir: Path,
+        pipecat_call_id: str,
+        *,
+        owner: str,
+        call: SpooledCall | None = None,
     ) -> None:
         self.spool_dir = spool_dir
         self.healthy = True
@@ -56,6 +64,7 @@ class SpoolWriter:
         self.changed = asyncio.Event()
         """To be set when the draft of `call-ended` may have changed."""
         self._pipecat_call_id = pipecat_call_id
+        self._owner = owner
         self._call = call
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="roark-spool")
         self._backlog: set[asyncio.Future[None]] = set()
@@ -191,12 +200,15 @@ class SpoolWriter:
         try:
             if self.healthy or always:
                 work(self._folder())
+        except NoLocksError as error:
+            self.healthy = False
+            _warn_without_locks(self.spool_dir, _why(error))
         except OSError as error:
             self._give_up(_why(error))
 
     def _folder(self) -> SpooledCall:
         if self._call is None:
-            self._call = SpooledCall.create(self.spool_dir, self._pipecat_call_id)
+            self._call = SpooledCall.create(self.spool_dir, self._pipecat_call_id, self._owner)
         return self._call
 
     def _warn_of_room(self, error: OSError) -> None:
@@ -218,3 +230,10 @@ class SpoolWriter:
 
 def _why(error: OSError) -> str:
     return error.strerror or type(error).__name__
+
+
+@cache  # once in a process: it is the same for all calls
+def _warn_without_locks(spool_dir: Path, why: str) -> None:
+    logger.warning(
+        f"No call is kept in the spool {spool_dir}: {why}. What Roark doesn't take in time is lost."
+    )

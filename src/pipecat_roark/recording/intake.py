@@ -1,0 +1,110 @@
+"""Frames that wait to be laid together: most of what a short frame costs is the handling.
+
+Pure: it knows of Pipecat's frames what `AudioFrame` says, and time comes in as a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from loguru import logger
+
+from pipecat_roark.recording.recording import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pipecat_roark.moments import Frames, Speaker
+    from pipecat_roark.recording.recording import Recording
+    from pipecat_roark.recording.utterance import Sound
+
+
+class AudioFrame(Protocol):
+    """An audio frame; one of a participant also has a `user_id`."""
+
+    audio: bytes
+    sample_rate: int
+    num_channels: int
+    transport_source: str | None
+    transport_destination: str | None
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Frames of one speaker that wait to be laid."""
+
+    speaker: Speaker
+    arrivals: list[tuple[AudioFrame, int]] = field(default_factory=list)
+    """Each frame with the time of its arrival."""
+    lay_by: int = 0
+    """Pipeline time until which frames only wait."""
+
+
+class Intake:
+    """The inboxes of both speakers."""
+
+    def __init__(self) -> None:
+        self.user = Inbox("user")
+        self.bot = Inbox("bot")
+        self._warned = False
+
+    def oldest(self, now: int) -> int:
+        """Return when the first waiting frame arrived, or now."""
+        return min([box.arrivals[0][1] for box in self if box.arrivals], default=now)
+
+    def overdue(self, now: int) -> list[Inbox]:
+        """Return the inboxes whose frames have waited long enough."""
+        return [inbox for inbox in self if inbox.lay_by <= now]
+
+    def lay(self, inboxes: Iterable[Inbox], recording: Recording | None) -> Iterator[Sound]:
+        """Lay what waits, or drop it; yield the first sound of each utterance of the bot."""
+        for inbox in inboxes:
+            arrivals, inbox.arrivals = inbox.arrivals, []
+            if recording is None:
+                continue
+            for source, kind, frames in _runs(arrivals):
+                if not _is_usable(source, kind):
+                    self._warn(source, kind)
+                elif sound := recording.lay(inbox.speaker, source, frames):
+                    yield sound
+
+    def __iter__(self) -> Iterator[Inbox]:
+        return iter((self.user, self.bot))
+
+    def _warn(self, source: Source, kind: type) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                f"Roark: audio of {source.rate} Hz and {source.channels} channels in "
+                f"{kind.__name__} can't be recorded; such frames are left out."
+            )
+
+
+def _is_usable(source: Source, kind: type) -> bool:
+    return source.rate > 0 and source.channels > 0 and issubclass(kind, (bytes, bytearray))
+
+
+def _runs(arrivals: list[tuple[AudioFrame, int]]) -> Iterator[tuple[Source, type, Frames]]:
+    """Yield consecutive frames of one source, with the type of their audio.
+
+    It calls next to nothing for a frame, because frames come fifty times a second and more.
+    """
+    common: tuple[object, ...] = ()
+    kind: type = bytes
+    frames: list[tuple[bytes, int]] = []
+    for frame, at in arrivals:
+        own = (
+            frame.transport_source,
+            frame.transport_destination,
+            getattr(frame, "user_id", None),
+            frame.sample_rate,
+            frame.num_channels,
+        )
+        if own != common or type(frame.audio) is not kind:
+            if frames:
+                yield Source._make(common), kind, frames
+            common, kind, frames = own, type(frame.audio), []
+        frames.append((frame.audio, at))
+    if frames:
+        yield Source._make(common), kind, frames
