@@ -33,8 +33,9 @@ class BotSide(History):
         self.playback = Playback()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        playback = deepcopy(self.playback, memo)
         twin = super().__deepcopy__(memo)
-        twin.playback = deepcopy(self.playback, memo)
+        twin.playback = playback
         return twin
 
     def bot_started_speaking(self, at: int, voice: str | None) -> None:
