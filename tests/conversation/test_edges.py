@@ -1,4 +1,4 @@
-"""When a turn begins and ends, told event by event."""
+"""Where turns that are made from events begin and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was heard of speech that stops short, told event by event."""
+"""How much was heard of speech that is cut short."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipecat_roark.conversation.inbox import INBOX_LIMIT
 from support.events import (
     audio_made,
     audio_played,
@@ -18,11 +19,13 @@ from support.events import (
     ns,
     report_of,
     spoken,
+    state_of,
     text_announced,
     text_made,
     text_played,
     tts_started,
     tts_stopped,
+    user_muted,
     wall,
 )
 
@@ -377,6 +380,17 @@ def test_a_line_that_can_not_be_interrupted_goes_on_after_another_was_cut() -> N
     assert (first.content, first.interrupted) == ("Hello there, how", True)
     assert (second.content, second.unheard, second.interrupted) == ("Please wait.", "", False)
     assert second.started_at == wall(ns(2))
+
+
+def test_a_report_before_the_interruption_changes_nothing() -> None:
+    """What is being played when a report is made is cut in the next one as if there was none."""
+    others = [user_muted(1.5 + number / 10**4) for number in range(2 * INBOX_LIMIT)]
+    state = state_of(*behind(1, HELLO, "Well?"), *plays(1, until=2), *others)
+    assert state.report(ns(2), wall=wall).turns == ()
+    for event in cut(2):
+        event(state)
+    (turn,) = state.report(ns(3), wall=wall).turns
+    assert (turn.content, turn.unheard) == ("Hello there, how", "can I help you today? Well?")
 
 
 def test_a_lost_stop_ends_with_the_interruption() -> None:

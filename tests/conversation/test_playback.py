@@ -1,4 +1,4 @@
-"""How much of the assistant's text waits, and how it is joined."""
+"""How much of the bot's text waits, how it is joined, and where it is cut."""
 
 from __future__ import annotations
 

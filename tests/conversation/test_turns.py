@@ -1,4 +1,4 @@
-"""What makes a turn, told event by event."""
+"""Turns that are made from events."""
 
 from __future__ import annotations
 
@@ -371,6 +371,13 @@ def test_words_stand_under_their_own_speaker(case: str) -> None:
     assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
     for earlier, later in pairwise(turns):
         assert earlier.started_at <= earlier.ended_at == later.started_at <= later.ended_at
+
+
+def test_only_so_many_users_speak_at_the_same_time() -> None:
+    """Users who are never transcribed for good are forgotten, and a room stays bounded."""
+    crowd = [user_is_saying(1 + n / 1000, f"S{n}") for n in range(65)]
+    words = [user_said(2, "First.", user="S0"), user_said(3, "Second.", user="S1")]
+    assert lines(user_turn_started(1), *crowd, *words) == ["user: Second.", "user: First."]
 
 
 def test_users_share_the_time_of_a_turn() -> None:

@@ -44,6 +44,11 @@ def test_a_spoken_question_may_be_answered_in_writing() -> None:
     ]
 
 
+def test_what_an_application_writes_in_the_user_s_name_is_not_said() -> None:
+    """A message that makes the bot greet a user who never speaks is no turn."""
+    assert lines(typed(0.5, "Greet the user."), *spoken(1.2, "Hi.")) == ["assistant: Hi."]
+
+
 def test_in_a_spoken_call_what_is_written_is_not_said() -> None:
     """Text that is also spoken, and messages in the user's name, make no turn."""
     events = [typed(0.5, "Greet the user."), *wrote(1, "Hi."), *spoken(1.2, "Hi.")]

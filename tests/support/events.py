@@ -1,4 +1,4 @@
-"""A call as a list of events, told in seconds, and what its report makes of them."""
+"""A call as a list of events, each at a second of the call, and the report on it."""
 
 from __future__ import annotations
 

@@ -33,8 +33,9 @@ class BotSide(History):
         self.playback = Playback()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        playback = deepcopy(self.playback, memo)
         twin = super().__deepcopy__(memo)
-        twin.playback = deepcopy(self.playback, memo)
+        twin.playback = playback
         return twin
 
     def bot_started_speaking(self, at: int, voice: str | None) -> None:
@@ -58,10 +59,9 @@ class BotSide(History):
 
     def bot_stopped_speaking(self, at: int, voice: str | None) -> None:
         """Note that the output announced the end of the bot's speech."""
-        if voice in self.voices:
+        if self.bot and voice in self.voices:
             self.voices.remove(voice)
-            if self.bot:
-                self.bot.speech_stopped(self._played_at or at)
+            self.bot.speech_stopped(self._played_at or at)
 
     def bot_onset(self, edge: Edge) -> None:
         """Note that the first audible sample of the bot's speech is at `edge`."""

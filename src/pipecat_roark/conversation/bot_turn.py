@@ -62,7 +62,8 @@ class BotTurn(SpeakerTurn):
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
-        twin.fragments = deepcopy(self.fragments, memo)
+        # Only fragments on their way to the listener can change; the playback has copied those.
+        twin.fragments = [deepcopy(one, memo) if id(one) in memo else one for one in self.fragments]
         return twin
 
     @property

@@ -35,11 +35,11 @@ class History:
         self.voices: set[str | None] = set()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        latest = {id(self.user), id(self.bot)}
-        final = (turn for turn in self.turns[:-_OPEN_TURNS] if id(turn) not in latest)
-        memo.update((id(turn), turn) for turn in final)
         twin = copy(self)
-        twin.turns = deepcopy(self.turns, memo)
+        twin.turns = [*self.turns[:-_OPEN_TURNS], *deepcopy(self.turns[-_OPEN_TURNS:], memo)]
+        for latest in (self.user, self.bot):
+            if latest and id(latest) not in memo:
+                twin.turns[self.turns.index(latest)] = deepcopy(latest, memo)
         twin.user, twin.bot = deepcopy(self.user, memo), deepcopy(self.bot, memo)
         twin.voices = {*self.voices}
         return twin

@@ -130,7 +130,7 @@ class UserTurn(SpeakerTurn):
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
-        twin.fragments = deepcopy(self.fragments, memo)
+        twin.fragments = [*self.fragments]
         twin.answer = deepcopy(self.answer, memo)
         return twin
 

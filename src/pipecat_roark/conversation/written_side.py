@@ -2,7 +2,8 @@
 
 A text-only bot writes what it would have said, and a user may type. But in a call that is spoken,
 written text is something else: what a speech service reads, or what an application tells the model
-in the user's name. So a side's messages are only in the report if that side never spoke.
+in the user's name. So the bot's messages are only in the report if the bot never spoke, and the
+user's if nobody did.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class WrittenSide(History):
             self._messages[-1] = replace(self._messages[-1], open=False)
 
     def written(self) -> list[Message]:
-        """Return the messages of the sides that never spoke."""
-        spoken: set[Speaker] = {turn.role for turn in self.turns if turn.fragments}
+        """Return the messages that stand for speech: all, the bot's alone, or none."""
         if any(isinstance(turn, BotTurn) for turn in self.turns):
-            spoken.add("bot")
-        return [one for one in self._messages if one.text.strip() and one.speaker not in spoken]
+            return []
+        user_spoke = any(turn.fragments for turn in self.turns)
+        messages = (one for one in self._messages if one.text.strip())
+        return [one for one in messages if one.speaker == "bot" or not user_spoke]
