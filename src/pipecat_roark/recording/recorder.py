@@ -196,7 +196,7 @@ class StereoRecorder(AudioBufferProcessor):
         if isinstance(frame, StartFrame):
             await self._start(frame)
         elif isinstance(frame, BotStartedSpeakingFrame):
-            self._tape.bot_started(frame.transport_destination)
+            self._tape.bot_started(frame.transport_destination, now)
         elif isinstance(frame, BotStoppedSpeakingFrame):
             edge = self._tape.bot_stopped(frame.transport_destination)
             if edge is not None:

@@ -98,8 +98,10 @@ class Recording:
             frames = [(mono, at) for pcm, at in frames if (mono := _mono(pcm, channels))]
         if not frames:
             return None
+        utterance = self._utterances.get(source.transport_destination) if speaker == "bot" else None
+        played = utterance.as_played(frames, rate) if utterance and self._paced else frames
         if self._timeline is None:
-            pcm, at = frames[0]
+            pcm, at = played[0]
             origin = at - len(pcm) // 2 * SECOND // rate
             self._timeline = Timeline(self._rate, origin, paced=self._paced)
         if speaker == "user":
@@ -107,16 +109,15 @@ class Recording:
             if index is not None:
                 self._user_audio.add(frames, rate, index)
             return None
-        utterance = self._utterances.get(source.transport_destination)
         begins = utterance is not None and not utterance.begun
-        index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
+        index = self._timeline.add(speaker, played, rate, line=source.line, begins=begins)
         return utterance.add(frames, rate, index) if utterance else None
 
     # Speech begins and ends
 
-    def bot_started(self, destination: str | None) -> None:
-        """Expect an utterance of the bot at one of the output's destinations."""
-        self._utterances[destination] = Utterance(self._rate)
+    def bot_started(self, destination: str | None, at: int) -> None:
+        """Expect an utterance of the bot, announced at `at`, at a destination of the output."""
+        self._utterances[destination] = Utterance(self._rate, at)
 
     def bot_stopped(self, destination: str | None) -> Edge | None:
         """End an utterance of the bot; return where it was heard last, if it was heard."""

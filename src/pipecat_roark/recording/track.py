@@ -30,6 +30,12 @@ HOLD_SECS = 2.0
 """The longest stall that is mended; after it, a track without frames counts as silent."""
 NEAR_SECS = 0.03
 """How far a detector may miss the place at which speech begins or ends beside a pause."""
+_OPENING_JITTER_SECS = 0.001
+"""How much less a frame must be delayed than the first ones to show that they waited.
+
+It is small: a delay that counted as jitter here would move the user against the bot for the whole
+call.
+"""
 _JITTER_RELEASE = 0.01
 """Seconds per second by which the memory of the smallest delay fades."""
 
@@ -70,7 +76,7 @@ class Track:
         self._arrival = float("-inf")
         self._gaps = Gaps()
         self._pauses = OpenPauses(GAP_SECS * rate)
-        self._opening = Opening(int(HOLD_SECS * SECOND), GAP_SECS * rate)
+        self._opening = Opening(int(HOLD_SECS * SECOND), _OPENING_JITTER_SECS * rate)
         if popped or not opens:
             self._opening.close()
 

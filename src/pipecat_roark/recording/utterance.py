@@ -40,14 +40,34 @@ class Utterance:
 
     Args:
         rate: Sample rate of its track in Hz.
+        announced_ns: Pipeline time at which the output announced it.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, announced_ns: int = 0) -> None:
         self.begun = False
         """Whether audio of it came."""
         self._rate = rate
+        self._announced_ns = announced_ns
+        self._lead_ns: int | None = None
         self._parts: list[_Part] = []
         self._end: Edge | None = None
+
+    def as_played(self, frames: Frames, rate: int) -> Frames:
+        """Return frames with the time at which each has been played to its end.
+
+        Some outputs pass a frame on when they begin to play it, not when they have played it. Such
+        a frame would begin before the utterance was announced. All frames of the utterance are
+        moved by the difference.
+
+        Args:
+            frames: Their samples and arrivals.
+            rate: Their sample rate in Hz.
+        """
+        if self._lead_ns is None:
+            pcm, arrival = frames[0]
+            begins = arrival - len(pcm) // 2 * SECOND // rate
+            self._lead_ns = max(0, self._announced_ns - begins)
+        return [(pcm, arrival + self._lead_ns) for pcm, arrival in frames]
 
     def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
         """Search the next frames.
