@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pipecat.frames.frames import VADUserStartedSpeakingFrame
 
 from support.calls import IN_RATE, tone
-from support.feed import OUT_RATE, Feed, heard, microphone, speech
+from support.feed import DETECTED, OUT_RATE, Feed, heard, microphone, speech
 
 MS = 1_000_000
 ANSWERS = [(1.2, 2.0), (3.4, 4.6)]
@@ -31,6 +32,20 @@ async def test_an_utterance_does_not_begin_before_it_is_announced(early: float) 
     assert feed.places("bot") == pytest.approx([*ANSWERS[0], *ANSWERS[1]], abs=EXACT_SECS)
 
 
+async def test_an_output_that_is_ahead_may_be_late() -> None:
+    """What waits at the listener fills the delay: nobody heard a gap, and the speech isn't torn."""
+    feed = await Feed().start()
+    await feed.play(
+        microphone(np.zeros(3 * IN_RATE, np.int16)),
+        speech(
+            tone(1.2, OUT_RATE, 660), 1.2, arrives=lambda due: due - (0.04 if due < 2 else 0.01)
+        ),
+    )
+    await feed.recorder.stop_recording()
+    _, bot = feed.recorded()
+    assert heard(bot, pause=0.005) == [pytest.approx((1.2, 2.4), abs=EXACT_SECS)]
+
+
 async def test_a_bot_that_speaks_first_begins_the_recording_when_it_is_announced() -> None:
     """Also where its first frame comes as soon as it begins to play."""
     feed = await Feed().start()
@@ -51,3 +66,21 @@ async def test_the_smallest_delay_at_the_beginning_counts() -> None:
     assert feed.recorder.origin_ns == pytest.approx(0, abs=EXACT_SECS * 1000 * MS)
     assert heard(user) == [pytest.approx((0, 3), abs=EXACT_SECS)]
     assert heard(bot) == [pytest.approx((1.2, 2.0), abs=EXACT_SECS)]
+
+
+@pytest.mark.parametrize("lasting", [0.02, 0.1])
+async def test_a_hiccup_in_the_first_word_does_not_hide_its_beginning(lasting: float) -> None:
+    """Speech begins before a frame that was late or lost, not behind it."""
+    said = np.zeros(4 * IN_RATE, np.int16)
+    said[2 * IN_RATE : 3 * IN_RATE] = tone(1, IN_RATE)
+
+    def late(due: float) -> float:
+        return max(due, 2.12 + lasting) if due > 2.12 - 1e-6 else due
+
+    frames = microphone(said, arrives=late)
+    lost = [frame for frame in microphone(said) if not 2.121 < frame[0] < 2.121 + lasting]
+    for arrivals in (frames, lost):
+        feed = await Feed().start()
+        await feed.play(arrivals, [(2.2 + DETECTED, VADUserStartedSpeakingFrame())])
+        await feed.recorder.stop_recording()
+        assert feed.places("user") == pytest.approx([2.0], abs=EXACT_SECS)

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,9 +47,12 @@ class Gaps:
         gap = find(self._index, index)
         return self._total[gap - 1] if gap else 0
 
-    def recent(self) -> list[int]:
-        """Return the indexes of the samples behind the latest gaps."""
-        return [*self._index[-_RECENT:]]
+    def recent(self) -> list[tuple[int, int]]:
+        """Return the index of the sample behind each of the latest gaps, and the gap's length."""
+        totals = [0, *self._total[-_RECENT - 1 :]]
+        indexes = self._index[-_RECENT:]
+        lengths = [total - before for before, total in pairwise(totals)][-_RECENT:]
+        return [*zip(indexes, lengths, strict=True)]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipecat_roark.moments import SECOND
-from pipecat_roark.recording.audibility import RecentAudio
+from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
 from pipecat_roark.recording.utterance import Sound, Utterance
 
@@ -135,7 +135,8 @@ class Recording:
             return None
         track = self._timeline.track("user")
         announced = track.onset(round(secs * self._rate))
-        heard = self._user_audio.onset(announced, after=track.pause_before(announced))
+        spoken_after = track.pause_before(announced, PAUSE_SECS)
+        heard = self._user_audio.onset(announced, after=spoken_after)
         return track.onset(track.received - heard)
 
     def user_offset(self, secs: float) -> int | None:

@@ -186,9 +186,15 @@ class Track:
         index = self.received - back
         return next((start for start in self._starts() if 0 <= index - start <= self._near), index)
 
-    def pause_before(self, index: int) -> int:
-        """Return the index at which the latest pause up to another was; 0 if there was none."""
-        return max((start for start in self._starts() if start <= index), default=0)
+    def pause_before(self, index: int, secs: float) -> int:
+        """Return the index behind the latest pause up to another; 0 if there was none.
+
+        Args:
+            index: Index of the sample among those received.
+            secs: Shorter pauses don't count: a frame that was late or lost within a word.
+        """
+        starts = [start for start, silence in self._silences() if silence >= secs * self._rate]
+        return max((start for start in starts if start <= index), default=0)
 
     def position(self, index: int, *, end: bool = False) -> int:
         """Return where on the timeline a sample lies.
@@ -205,7 +211,12 @@ class Track:
 
     def _starts(self) -> list[int]:
         """Return the indexes of the samples behind the latest pauses, decided or not."""
-        return self._gaps.recent() + self._pauses.indexes()
+        return [start for start, _ in self._silences()]
+
+    def _silences(self) -> list[tuple[int, int]]:
+        """Return the latest pauses, decided or not: the index behind each, and its length."""
+        pending = [(segment.index, silence) for segment, silence in self._pauses.decisions()]
+        return self._gaps.recent() + pending
 
     def _since(self, at: int) -> float:
         return (at - self._origin_ns) * self._rate / SECOND

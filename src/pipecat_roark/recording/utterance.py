@@ -48,26 +48,25 @@ class Utterance:
         """Whether audio of it came."""
         self._rate = rate
         self._announced_ns = announced_ns
-        self._lead_ns: int | None = None
         self._parts: list[_Part] = []
         self._end: Edge | None = None
 
     def as_played(self, frames: Frames, rate: int) -> Frames:
-        """Return frames with the time at which each has been played to its end.
+        """Return frames; the first one of the utterance ends no earlier than it was played.
 
-        Some outputs pass a frame on when they begin to play it, not when they have played it. Such
-        a frame would begin before the utterance was announced. All frames of the utterance are
-        moved by the difference.
+        Some outputs pass a frame on when they begin to play it, not when they have played it. Then
+        the first frame would begin before the utterance was announced. The later frames only run
+        ahead of the clock, as the audio does that waits at the listener.
 
         Args:
             frames: Their samples and arrivals.
             rate: Their sample rate in Hz.
         """
-        if self._lead_ns is None:
-            pcm, arrival = frames[0]
-            begins = arrival - len(pcm) // 2 * SECOND // rate
-            self._lead_ns = max(0, self._announced_ns - begins)
-        return [(pcm, arrival + self._lead_ns) for pcm, arrival in frames]
+        if self.begun:
+            return frames
+        pcm, arrival = frames[0]
+        played = self._announced_ns + len(pcm) // 2 * SECOND // rate
+        return [(pcm, max(arrival, played)), *frames[1:]]
 
     def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
         """Search the next frames.
