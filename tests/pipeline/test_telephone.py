@@ -30,7 +30,7 @@ HELLO = recorded("weather", end=0.6)
 QUESTION = recorded("history")
 LINE_SECS = 0.05
 """How far a time may be off the caller's. Pipecat resamples the line, which delays it by 16 ms."""
-TRACK_SECS = 0.02
+TRACK_SECS = 0.03
 """How far a sound may be off its place on the user's channel."""
 
 
@@ -63,7 +63,7 @@ def check_turns(caller: Caller, report: CallReport) -> None:
         pytest.approx(1000 * wait, abs=1000 * LINE_SECS) for wait in caller.waits()
     ]
     assert spans(users, caller) == near(caller.says(), LINE_SECS)
-    assert spans(bots, caller) == near(caller.answers(), LINE_SECS)
+    assert spans(bots, caller) == near(caller.hears, LINE_SECS)
 
 
 def check_recording(caller: Caller, call: StoredCall) -> None:
@@ -74,7 +74,7 @@ def check_recording(caller: Caller, call: StoredCall) -> None:
     bot, _ = channel(call.recording, RIGHT)
     said = heard(caller.audio(), LINE_RATE, pause=0.1)
     assert heard(user, rate, pause=0.1) == near(said, TRACK_SECS)
-    assert heard(bot, rate) == near(caller.answers(), LINE_SECS)
+    assert heard(bot, rate) == near(caller.hears, LINE_SECS)
 
 
 @pytest.mark.parametrize("loads", [0.0, 1.0, 2.5])
@@ -82,7 +82,7 @@ async def test_what_waited_in_the_socket_is_at_the_callers_time(
     local: LocalRoark, loads: float
 ) -> None:
     """A question that nobody read before has its time, and so has all that follows."""
-    caller = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=8.5)
+    caller = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=9.0)
     roark = RoarkObserver(agent_id="front-desk")
     report, call = await hold(caller, Bot(roark, loads), local)
     check_turns(caller, report)
@@ -92,7 +92,7 @@ async def test_what_waited_in_the_socket_is_at_the_callers_time(
 
 async def test_a_call_on_hold(local: LocalRoark) -> None:
     """A telephone that sends nothing for three seconds leaves everything at its time."""
-    caller = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.0, hold=(2.8, 5.8))
+    caller = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8))
     roark = RoarkObserver(agent_id="front-desk")
     report, call = await hold(caller, Bot(roark), local)
     check_turns(caller, report)
@@ -105,7 +105,7 @@ async def test_a_line_that_breaks(local: LocalRoark) -> None:
     roark = RoarkObserver(agent_id="front-desk")
     report, call = await hold(caller, Bot(roark), local)
     question, answer = report.turns
-    (begins,) = caller.hears
+    ((begins, _),) = caller.hears
     assert report.ended_reason == "client-disconnected"
     assert (question.content, answer.content, answer.unheard) == ("Question 1.", "Answer", "1.")
     assert answer.response_ms == pytest.approx(1000 * caller.waits()[0], abs=1000 * LINE_SECS)

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 LINE_RATE = 8000
 STREAM = "MZ0"
 SPEECH = Path(__file__).parents[2] / "examples" / "offline" / "speech"
-ANSWER_SECS = 0.8
 _OF_PEAK = 0.03
 """Recorded speech can be heard from this part of its peak on."""
 _PAUSE_SECS = 0.3
@@ -114,8 +113,8 @@ class Caller:
     """Whether the line breaks in the end, rather than being closed."""
     began: float = 0.0
     """Wall time of second 0."""
-    hears: list[float] = field(default_factory=list)
-    """When the caller began to hear each answer."""
+    hears: list[Span] = field(default_factory=list)
+    """When the caller heard each answer."""
     _clock: float = 0.0
 
     def says(self) -> list[Span]:
@@ -124,11 +123,8 @@ class Caller:
 
     def waits(self) -> list[float]:
         """Return how long the caller waited for each answer."""
-        return [heard - end for heard, (_, end) in zip(self.hears, self.says(), strict=True)]
-
-    def answers(self) -> list[Span]:
-        """Return when the caller hears whole answers."""
-        return [(begin, begin + ANSWER_SECS) for begin in self.hears]
+        ends = [end for _, end in self.says()]
+        return [begin - end for (begin, _), end in zip(self.hears, ends, strict=True)]
 
     def audio(self) -> Samples:
         """Return all that the caller's telephone hears, also while it sends nothing."""
@@ -166,20 +162,23 @@ class Caller:
 
     async def _listen(self, line: ClientConnection) -> None:
         """Play the messages as they arrive, each behind the one before."""
-        free, quiet_since = 0.0, -_PAUSE_SECS
+        free = 0.0
         with suppress(ConnectionClosedError):
             async for text in line:
                 message = json.loads(text)
-                if message["event"] != "media":
-                    continue
-                begin = max(free, time.monotonic() - self._clock)
-                payload = base64.b64decode(message["media"]["payload"])
-                free = begin + len(payload) / LINE_RATE
-                loud = np.flatnonzero(np.abs(MU_LAW[np.frombuffer(payload, np.uint8)]) > LOUD)
-                if len(loud):
-                    if begin - quiet_since > _PAUSE_SECS:
-                        self.hears.append(begin + float(loud[0]) / LINE_RATE)
-                    quiet_since = free
+                if message["event"] == "media":
+                    payload = base64.b64decode(message["media"]["payload"])
+                    begin = max(free, time.monotonic() - self._clock)
+                    free = begin + len(payload) / LINE_RATE
+                    self._hear(MU_LAW[np.frombuffer(payload, np.uint8)], begin)
+
+    def _hear(self, samples: Samples, at: float) -> None:
+        loud = np.flatnonzero(np.abs(samples) > LOUD)
+        if len(loud):
+            begin, end = at + float(loud[0]) / LINE_RATE, at + float(loud[-1] + 1) / LINE_RATE
+            if self.hears and begin - self.hears[-1][1] < _PAUSE_SECS:
+                begin, _ = self.hears.pop()
+            self.hears.append((begin, end))
 
 
 class Answers(FrameProcessor):
@@ -205,7 +204,7 @@ class Answers(FrameProcessor):
         said = TranscriptionFrame(f"Question {number}.", "caller", "2026-01-01T00:00:00Z")
         await self.push_frame(said)
         await asyncio.sleep(self._thinks)
-        audio = tone(ANSWER_SECS, LINE_RATE, 660).tobytes()
+        audio = tone(0.8, LINE_RATE, 660).tobytes()
         await self.push_frame(TTSStartedFrame())
         await self.push_frame(TTSAudioRawFrame(audio, LINE_RATE, 1))
         await self.push_frame(spoken(f"Answer {number}."))

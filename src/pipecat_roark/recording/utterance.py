@@ -48,25 +48,26 @@ class Utterance:
         """Whether audio of it came."""
         self._rate = rate
         self._announced_ns = announced_ns
+        self._early_ns = 0
         self._parts: list[_Part] = []
         self._end: Edge | None = None
 
     def as_played(self, frames: Frames, rate: int) -> Frames:
-        """Return frames; the first one of the utterance ends no earlier than it was played.
+        """Return frames with the time at which each has been played to its end.
 
         Some outputs pass a frame on when they begin to play it, not when they have played it. Then
-        the first frame would begin before the utterance was announced. The later frames only run
-        ahead of the clock, as the audio does that waits at the listener.
+        the first frame would begin before the utterance was announced. By as much as that, all
+        frames of the utterance come early.
 
         Args:
             frames: Their samples and arrivals.
             rate: Their sample rate in Hz.
         """
-        if self.begun:
-            return frames
-        pcm, arrival = frames[0]
-        played = self._announced_ns + len(pcm) // 2 * SECOND // rate
-        return [(pcm, max(arrival, played)), *frames[1:]]
+        if not self.begun:
+            pcm, arrival = frames[0]
+            begins = arrival - len(pcm) // 2 * SECOND // rate
+            self._early_ns = max(0, self._announced_ns - begins)
+        return [(pcm, arrival + self._early_ns) for pcm, arrival in frames]
 
     def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
         """Search the next frames.
