@@ -14,7 +14,7 @@ class Opening:
 
     Args:
         lasts_ns: How long it lasts from the first frame on, in nanoseconds.
-        jitter: Delays up to this are none.
+        jitter: Delays that differ by no more than this are the same.
     """
 
     def __init__(self, lasts_ns: int, jitter: float) -> None:

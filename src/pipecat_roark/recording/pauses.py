@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,9 +47,12 @@ class Gaps:
         gap = find(self._index, index)
         return self._total[gap - 1] if gap else 0
 
-    def recent(self) -> list[int]:
-        """Return the indexes of the samples behind the latest gaps."""
-        return [*self._index[-_RECENT:]]
+    def recent(self) -> list[tuple[int, int]]:
+        """Return the index of the sample behind each of the latest gaps, and the gap's length."""
+        totals = [0, *self._total[-_RECENT - 1 :]]
+        indexes = self._index[-_RECENT:]
+        lengths = [total - before for before, total in pairwise(totals)][-_RECENT:]
+        return [*zip(indexes, lengths, strict=True)]
 
 
 @dataclass(slots=True)
@@ -144,9 +148,10 @@ class Pauses:
         """Return where speech ends that is detected at an index: not just after a pause."""
         return next((s for s in self._starts() if 0 <= index - s <= self._near), index)
 
-    def latest(self, index: int) -> int:
-        """Return the index behind the latest pause up to another one; 0 if there is none."""
-        return max((start for start in self._starts() if start <= index), default=0)
+    def latest(self, index: int, length: float) -> int:
+        """Return the index behind the latest pause of a length up to another one, else 0."""
+        starts = (start for start, silence in self._silences() if silence >= length)
+        return max((start for start in starts if start <= index), default=0)
 
     def position(self, index: int, *, end: bool) -> int:
         """Return where a received sample lies; the end of speech lies before a gap."""
@@ -158,7 +163,11 @@ class Pauses:
 
     def _starts(self) -> list[int]:
         """Return the indexes of the samples behind the latest pauses, decided or not."""
-        return self.gaps.recent() + [segment.index for segment in self._segments]
+        return [start for start, _ in self._silences()]
+
+    def _silences(self) -> list[tuple[int, int]]:
+        """Return the latest pauses, decided or not: the index behind each, and its length."""
+        return self.gaps.recent() + [(after.index, length) for after, length in self.decisions()]
 
     def _delays(self) -> list[float]:
         """Return by how much each segment came late, as far as it is known now.

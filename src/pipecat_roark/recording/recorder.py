@@ -196,7 +196,7 @@ class StereoRecorder(AudioBufferProcessor):
         if isinstance(frame, StartFrame):
             await self._start(frame)
         elif isinstance(frame, BotStartedSpeakingFrame):
-            self._tape.bot_started(frame.transport_destination)
+            self._tape.bot_started(frame.transport_destination, now)
         elif isinstance(frame, BotStoppedSpeakingFrame):
             if edge := self._tape.bot_stopped(frame.transport_destination):
                 self._listener.on_bot_offset(now, edge)

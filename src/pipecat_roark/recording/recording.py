@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pipecat_roark.moments import SECOND
-from pipecat_roark.recording.audibility import RecentAudio
+from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
 from pipecat_roark.recording.utterance import Background, Sound, Utterance
 
@@ -111,8 +111,10 @@ class Recording:
             frames = [(mono, at) for pcm, at in frames if (mono := _mono(pcm, channels))]
         if not frames:
             return None
+        utterance = self._utterances.get(source.transport_destination) if speaker == "bot" else None
+        played = utterance.as_played(frames, rate) if utterance and self._paced else frames
         if self._timeline is None:
-            pcm, at = frames[0]
+            pcm, at = played[0]
             origin = at - len(pcm) // 2 * SECOND // rate
             self._timeline = Timeline(self._rate, origin, paced=self._paced)
         if speaker == "user":
@@ -120,9 +122,8 @@ class Recording:
             if index is not None:
                 self._user_audio.add(frames, rate, index)
             return None
-        utterance = self._utterances.get(source.transport_destination)
         begins = utterance is not None and not utterance.begun
-        index = self._timeline.add(speaker, frames, rate, line=source.line, begins=begins)
+        index = self._timeline.add(speaker, played, rate, line=source.line, begins=begins)
         if utterance is None:
             self._backgrounds[source.transport_destination].add(frames, rate)
             return None
@@ -130,10 +131,12 @@ class Recording:
 
     # Speech begins and ends
 
-    def bot_started(self, destination: str | None) -> None:
-        """Expect an utterance of the bot at one of the output's destinations."""
+    def bot_started(self, destination: str | None, at: int) -> None:
+        """Expect an utterance of the bot, announced at `at`, at a destination of the output."""
         noise = self._backgrounds[destination].interrupt()
-        self._utterances[destination] = Utterance(self._rate, noise)
+        # In background sound its frames follow those before without a gap, as they are.
+        begins = at if noise is None else 0
+        self._utterances[destination] = Utterance(self._rate, noise, announced_ns=begins)
 
     def bot_stopped(self, destination: str | None) -> Edge | None:
         """End an utterance of the bot; return where it was heard last, if it was heard."""
@@ -151,7 +154,8 @@ class Recording:
             return None
         track = self._timeline.track("user")
         announced = track.onset(round(secs * self._rate))
-        heard = self._user_audio.onset(announced, after=track.pause_before(announced))
+        spoken_after = track.pause_before(announced, PAUSE_SECS)
+        heard = self._user_audio.onset(announced, after=spoken_after)
         return track.onset(track.received - heard)
 
     def user_offset(self, secs: float) -> int | None:

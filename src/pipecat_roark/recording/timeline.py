@@ -10,7 +10,8 @@ The rules:
 3. Silence stands where there was no audio, and only there. A frame's audio ends when the frame
    arrives, so a frame that arrives late by more than its own length *may* follow a gap. It may also
    follow a stall, after which a burst of frames catches up with the clock. So a pause is decided
-   after `SETTLE_SECS`: the gap is the smallest delay among the frames seen since.
+   after `SETTLE_SECS`: the gap is the smallest delay among the frames seen since. An utterance of
+   the bot never begins before its announcement, even if its frames arrive as they begin to play.
 4. Audio that arrives faster than real time runs ahead of the clock and is kept whole.
 5. What was removed from the front never changes afterwards.
 6. Lines of a speaker that may sound at once, such as two destinations of a transport, are tracks of

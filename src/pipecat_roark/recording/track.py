@@ -33,6 +33,12 @@ NEAR_SECS = 0.03
 
 It hears whole frames, of 10 to 30 ms.
 """
+_OPENING_JITTER_SECS = 0.001
+"""How much less a frame must be delayed than the first ones to show that they waited.
+
+It is small: a delay that counted as jitter here would move the user against the bot for the whole
+call.
+"""
 _JITTER_RELEASE = 0.01
 """Seconds per second by which the memory of the smallest delay fades."""
 
@@ -71,7 +77,7 @@ class Track:
         self._end, self._received = float(popped), 0.0
         self._arrival = float("-inf")
         self._pauses = Pauses(GAP_SECS * rate, round(NEAR_SECS * rate))
-        self._opening = Opening(int(HOLD_SECS * SECOND), GAP_SECS * rate)
+        self._opening = Opening(int(HOLD_SECS * SECOND), _OPENING_JITTER_SECS * rate)
         if popped or not opens:
             self._opening.close()
 
@@ -172,9 +178,9 @@ class Track:
         """Return the index at which speech ended, `back` samples ago: not just after a pause."""
         return self._pauses.offset(self.received - back)
 
-    def pause_before(self, index: int) -> int:
-        """Return the index at which the latest pause up to another was; 0 if there was none."""
-        return self._pauses.latest(index)
+    def pause_before(self, index: int, secs: float) -> int:
+        """Return the index behind the latest pause of `secs` or longer up to another; else 0."""
+        return self._pauses.latest(index, secs * self._rate)
 
     def position(self, index: int, *, end: bool = False) -> int:
         """Return where on the timeline a sample lies; the end of speech lies before a gap."""

@@ -134,13 +134,16 @@ class Utterance:
     Args:
         rate: Sample rate of its track in Hz.
         noise: Loudness of the background sound, if there is one.
+        announced_ns: Pipeline time at which the output announced it.
     """
 
-    def __init__(self, rate: int, noise: float | None = None) -> None:
+    def __init__(self, rate: int, noise: float | None = None, *, announced_ns: int = 0) -> None:
         self.begun = False
         """Whether audio of it came."""
         self._rate = rate
         self._noise = noise
+        self._announced_ns = announced_ns
+        self._early_ns = 0
         self._heard = False
         self._parts: deque[_Part] = deque()
         self._sounding: _Part | None = None
@@ -148,6 +151,23 @@ class Utterance:
         self._peak = 0
         self._quietest = 2**15
         self._end: Edge | None = None
+
+    def as_played(self, frames: Frames, rate: int) -> Frames:
+        """Return frames with the time at which each has been played to its end.
+
+        Some outputs pass a frame on when they begin to play it, not when they have played it. Then
+        the first frame would begin before the utterance was announced. By as much as that, all
+        frames of the utterance come early.
+
+        Args:
+            frames: Their samples and arrivals.
+            rate: Their sample rate in Hz.
+        """
+        if not self.begun:
+            pcm, arrival = frames[0]
+            begins = arrival - len(pcm) // 2 * SECOND // rate
+            self._early_ns = max(0, self._announced_ns - begins)
+        return [(pcm, arrival + self._early_ns) for pcm, arrival in frames]
 
     def add(self, frames: Frames, rate: int, index: int | None) -> Sound | None:
         """Search the next frames.

@@ -1,0 +1,117 @@
+"""Telephone calls in real time over a real websocket: the report agrees with the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip(
+    "support.telephone",
+    reason="needs FastAPI, uvicorn, websockets, and a Pipecat with their transport",
+    exc_type=ImportError,
+)
+
+from pipecat_roark import RoarkObserver
+from support.audio import LEFT, RIGHT, channel
+from support.feed import heard
+from support.telephone import LINE_RATE, Bot, Caller, listening, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipecat_roark import CallReport, Turn
+    from pipecat_roark.local import LocalRoark, StoredCall
+    from support.feed import Span
+
+pytestmark = pytest.mark.live
+
+HELLO = recorded("weather", end=0.6)
+QUESTION = recorded("history")
+LINE_SECS = 0.05
+"""How far a time may be off the caller's. Pipecat resamples the line, which delays it by 16 ms."""
+NOTICE_SECS = 0.15
+"""How long the bot may speak on until it notices that the line is broken."""
+TRACK_SECS = 0.03
+"""How far a sound may be off its place on the user's channel."""
+
+
+async def hold(caller: Caller, bot: Bot, local: LocalRoark) -> tuple[CallReport, StoredCall]:
+    """Hold a call to its end; return what is known of it here and at Roark."""
+    async with listening(bot.answer) as url:
+        await caller.call(url)
+    return bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
+
+
+def near(spans: Sequence[Span], secs: float) -> list[object]:
+    """Return what spans may be measured as."""
+    return [pytest.approx(span, abs=secs) for span in spans]
+
+
+def spans(turns: Sequence[Turn], caller: Caller) -> list[Span]:
+    """Return when turns were, on the caller's clock."""
+    return [
+        (turn.started_at.timestamp() - caller.began, turn.ended_at.timestamp() - caller.began)
+        for turn in turns
+    ]
+
+
+def check_turns(caller: Caller, report: CallReport) -> None:
+    """Check the times of all turns against what the caller measured."""
+    users, bots = report.turns[::2], report.turns[1::2]
+    assert [turn.content for turn in users] == ["Question 1.", "Question 2."]
+    assert [turn.content for turn in bots] == ["Answer 1.", "Answer 2."]
+    assert [turn.response_ms for turn in bots] == [
+        pytest.approx(1000 * wait, abs=1000 * LINE_SECS) for wait in caller.waits()
+    ]
+    assert spans(users, caller) == near(caller.says(), LINE_SECS)
+    assert spans(bots, caller) == near(caller.hears, LINE_SECS)
+
+
+def check_recording(caller: Caller, call: StoredCall) -> None:
+    """Check that both channels hold every sound at the caller's time."""
+    assert call.complete
+    assert call.recording is not None
+    user, rate = channel(call.recording, LEFT)
+    bot, _ = channel(call.recording, RIGHT)
+    said = heard(caller.audio(), LINE_RATE, pause=0.1)
+    assert heard(user, rate, pause=0.1) == near(said, TRACK_SECS)
+    assert heard(bot, rate) == near(caller.hears, LINE_SECS)
+
+
+@pytest.mark.parametrize("loads", [0.0, 1.0, 2.5])
+async def test_what_waited_in_the_socket_is_at_the_callers_time(
+    local: LocalRoark, loads: float
+) -> None:
+    """A question that nobody read before has its time, and so has all that follows."""
+    caller = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=9.0)
+    roark = RoarkObserver(agent_id="front-desk")
+    report, call = await hold(caller, Bot(roark, loads), local)
+    check_turns(caller, report)
+    check_recording(caller, call)
+    assert report.ended_reason == "client-disconnected"
+
+
+async def test_a_call_on_hold(local: LocalRoark) -> None:
+    """A telephone that sends nothing for three seconds leaves everything at its time."""
+    caller = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8))
+    roark = RoarkObserver(agent_id="front-desk")
+    report, call = await hold(caller, Bot(roark), local)
+    check_turns(caller, report)
+    check_recording(caller, call)
+
+
+async def test_a_line_that_breaks(local: LocalRoark) -> None:
+    """A call that breaks off within an answer arrives whole, up to that moment."""
+    caller = Caller([(0.4, HELLO)], stays=2.5, breaks=True)
+    roark = RoarkObserver(agent_id="front-desk")
+    report, call = await hold(caller, Bot(roark), local)
+    question, answer = report.turns
+    ((begins, _),) = caller.hears
+    assert report.ended_reason == "client-disconnected"
+    assert (question.content, answer.content, answer.unheard) == ("Question 1.", "Answer", "1.")
+    assert answer.response_ms == pytest.approx(1000 * caller.waits()[0], abs=1000 * LINE_SECS)
+    ((starts, ends),) = spans([answer], caller)
+    assert starts == pytest.approx(begins, abs=LINE_SECS)
+    assert ends == pytest.approx(caller.stays, abs=NOTICE_SECS)
+    assert call.complete

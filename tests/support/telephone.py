@@ -1,0 +1,287 @@
+"""Telephone calls: a caller with a clock of its own, and a bot behind a real websocket.
+
+The caller talks as Twilio's media streams do: a message for each 20 ms of mu-law audio, from the
+moment of the connection on, whether somebody reads the messages or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import time
+import wave
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+import uvicorn
+from fastapi import FastAPI, WebSocket
+from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.frames.frames import (
+    Frame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from support.audio import LOUD
+from support.calls import FRAME_SECS, IN_RATE, run, spoken, tone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pipecat_roark import RoarkObserver
+    from support.feed import Samples, Span
+
+LINE_RATE = 8000
+STREAM = "MZ0"
+SPEECH = Path(__file__).parents[2] / "examples" / "offline" / "speech"
+_OF_PEAK = 0.03
+"""Recorded speech can be heard from this part of its peak on."""
+_PAUSE_SECS = 0.3
+"""A sound after a silence of this length is another answer."""
+
+
+def _mu_law() -> NDArray[np.int16]:
+    """Return the sample of each byte of mu-law audio."""
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (code >> 4 & 7).astype(int), (code & 15).astype(int)
+    magnitude = ((mantissa << 3) + 0x84 << exponent) - 0x84
+    samples: NDArray[np.int16] = np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+    return samples
+
+
+MU_LAW = _mu_law()
+_SORTED = np.argsort(MU_LAW, kind="stable")
+
+
+def encoded(samples: Samples) -> bytes:
+    """Return samples as mu-law audio, each by the nearest value that is not smaller."""
+    places = np.searchsorted(MU_LAW[_SORTED], samples).clip(max=255)
+    codes: bytes = _SORTED[places].astype(np.uint8).tobytes()
+    return codes
+
+
+def recorded(name: str, begin: float = 0.0, end: float | None = None) -> Samples:
+    """Return recorded speech at the rate of the line, without the silence at both ends.
+
+    Args:
+        name: Name of the recording.
+        begin: Where to begin, in seconds of the recording.
+        end: Where to end; None at its end.
+    """
+    with wave.open(str(SPEECH / f"{name}.wav")) as wav:
+        whole = np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
+        samples = soxr.resample(whole, wav.getframerate(), LINE_RATE)
+    samples = samples[round(begin * LINE_RATE) : None if end is None else round(end * LINE_RATE)]
+    loud = np.flatnonzero(np.abs(samples.astype(int)) >= _OF_PEAK * samples.max())
+    cut: Samples = samples[loud[0] : loud[-1] + 1].astype(np.int16)
+    return cut
+
+
+@dataclass
+class Caller:
+    """Somebody on the telephone, who measures how long the bot takes to answer.
+
+    All times are in seconds since the first sample that the telephone sent.
+    """
+
+    lines: Sequence[tuple[float, Samples]]
+    """When the caller says what."""
+    stays: float
+    """When the caller hangs up."""
+    hold: Span = (0.0, 0.0)
+    """When the telephone sends nothing."""
+    breaks: bool = False
+    """Whether the line breaks in the end, rather than being closed."""
+    began: float = 0.0
+    """Wall time of second 0."""
+    hears: list[Span] = field(default_factory=list)
+    """When the caller heard each answer."""
+    _clock: float = 0.0
+
+    def says(self) -> list[Span]:
+        """Return when the caller speaks."""
+        return [(begin, begin + len(line) / LINE_RATE) for begin, line in self.lines]
+
+    def waits(self) -> list[float]:
+        """Return how long the caller waited for each answer."""
+        ends = [end for _, end in self.says()]
+        return [begin - end for (begin, _), end in zip(self.hears, ends, strict=True)]
+
+    def audio(self) -> Samples:
+        """Return all that the caller's telephone hears, also while it sends nothing."""
+        samples = np.zeros(round(self.stays * LINE_RATE), np.int16)
+        for begin, line in self.lines:
+            samples[round(begin * LINE_RATE) :][: len(line)] = line
+        return samples
+
+    async def call(self, url: str) -> None:
+        """Hold the call on an event loop of its own: that of the bot may stand still."""
+        await asyncio.to_thread(asyncio.run, self._call(url))
+
+    async def _call(self, url: str) -> None:
+        async with connect(url) as line:
+            await line.send(json.dumps({"event": "connected", "protocol": "Call"}))
+            await line.send(json.dumps({"event": "start", "streamSid": STREAM}))
+            listening = asyncio.create_task(self._listen(line))
+            await self._speak(line)
+            if self.breaks:
+                line.transport.abort()
+            else:
+                await line.send(json.dumps({"event": "stop", "streamSid": STREAM}))
+        await listening
+
+    async def _speak(self, line: ClientConnection) -> None:
+        audio, size = encoded(self.audio()), round(FRAME_SECS * LINE_RATE)
+        self._clock, self.began = time.monotonic(), time.time()
+        for place in range(0, len(audio), size):
+            due = (place + size) / LINE_RATE
+            await asyncio.sleep(self._clock + due - time.monotonic())
+            if not self.hold[0] < due <= self.hold[1]:
+                payload = base64.b64encode(audio[place : place + size]).decode()
+                media = {"event": "media", "streamSid": STREAM, "media": {"payload": payload}}
+                await line.send(json.dumps(media))
+
+    async def _listen(self, line: ClientConnection) -> None:
+        """Play the messages as they arrive, each behind the one before."""
+        free = 0.0
+        with suppress(ConnectionClosedError):
+            async for text in line:
+                message = json.loads(text)
+                if message["event"] == "media":
+                    payload = base64.b64decode(message["media"]["payload"])
+                    begin = max(free, time.monotonic() - self._clock)
+                    free = begin + len(payload) / LINE_RATE
+                    self._hear(MU_LAW[np.frombuffer(payload, np.uint8)], begin)
+
+    def _hear(self, samples: Samples, at: float) -> None:
+        loud = np.flatnonzero(np.abs(samples) > LOUD)
+        if len(loud):
+            begin, end = at + float(loud[0]) / LINE_RATE, at + float(loud[-1] + 1) / LINE_RATE
+            if self.hears and begin - self.hears[-1][1] < _PAUSE_SECS:
+                begin, _ = self.hears.pop()
+            self.hears.append((begin, end))
+
+
+class Answers(FrameProcessor):
+    """Recognizer, model and voice: some time after the caller's last word it answers with a tone.
+
+    Args:
+        thinks: How long the answer takes, in seconds.
+    """
+
+    def __init__(self, thinks: float) -> None:
+        super().__init__()
+        self._thinks = thinks
+        self._questions = 0
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, VADUserStoppedSpeakingFrame):
+            self._questions += 1
+            self.create_task(self._answer(self._questions))
+
+    async def _answer(self, number: int) -> None:
+        said = TranscriptionFrame(f"Question {number}.", "caller", "2026-01-01T00:00:00Z")
+        await self.push_frame(said)
+        await asyncio.sleep(self._thinks)
+        audio = tone(0.8, LINE_RATE, 660).tobytes()
+        await self.push_frame(TTSStartedFrame())
+        await self.push_frame(TTSAudioRawFrame(audio, LINE_RATE, 1))
+        await self.push_frame(spoken(f"Answer {number}."))
+        await self.push_frame(TTSStoppedFrame())
+
+
+@dataclass
+class Bot:
+    """A bot, wired as the README says, that takes one call; only then does it load its models."""
+
+    roark: RoarkObserver
+    loads: float = 0.0
+    """How long the models take to load, in seconds. The event loop stands still meanwhile."""
+    thinks: float = 0.7
+    """How long an answer takes after the detector has heard the end of speech, in seconds."""
+
+    async def answer(self, websocket: WebSocket) -> None:
+        """Hold the call to its end."""
+        await websocket.accept()
+        _, start = [json.loads(await websocket.receive_text()) for _ in range(2)]
+        detector = self._load()
+        serializer = TwilioFrameSerializer(
+            start["streamSid"], params=TwilioFrameSerializer.InputParams(auto_hang_up=False)
+        )
+        transport = FastAPIWebsocketTransport(
+            websocket,
+            FastAPIWebsocketParams(
+                audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
+            ),
+        )
+        pipeline = Pipeline(
+            [
+                transport.input(),
+                VADProcessor(vad_analyzer=detector),
+                Answers(self.thinks),
+                transport.output(),
+                self.roark.audio_processor,
+            ]
+        )
+        task = PipelineTask(
+            pipeline,
+            params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=LINE_RATE),
+            observers=[self.roark],
+        )
+
+        @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
+        async def hang_up(_transport: object, _client: object) -> None:
+            await self.roark.aflush()
+            await task.cancel()
+
+        await run(task)
+
+    def _load(self) -> SileroVADAnalyzer:
+        began = time.monotonic()
+        detector = SileroVADAnalyzer()
+        time.sleep(max(0.0, began + self.loads - time.monotonic()))
+        return detector
+
+
+@asynccontextmanager
+async def listening(answer: Callable[[WebSocket], Awaitable[None]]) -> AsyncIterator[str]:
+    """Take calls at a port of this machine; on exit, wait until they are over."""
+    app = FastAPI()
+    app.add_api_websocket_route("/", answer)
+    port = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            lifespan="off",
+            log_level="warning",
+            timeout_graceful_shutdown=10,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[port]))
+    try:
+        yield f"ws://127.0.0.1:{port.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        await serving
