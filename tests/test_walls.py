@@ -89,7 +89,9 @@ RULES: dict[str, Rule] = {
         "it needs events and nothing else, so tests just call it",
     ),
     "recording": Inside(
-        (".recording",), (".recording", *GROUND), "its listener decides what happens to the audio"
+        (".recording",),
+        (".recording", ".compat", *GROUND),
+        "its listener decides what happens to the audio",
     ),
     "spool": Inside(
         (".spool",), (".spool", *GROUND), "delivery uses the spool, and the spool doesn't need it"

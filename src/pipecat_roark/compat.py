@@ -101,9 +101,14 @@ def end_reason(frame: Frame) -> str | None:
     return str(reason) if reason else None
 
 
-def is_recording(processor: AudioBufferProcessor) -> bool:
-    """Return whether Pipecat's own recorder records: a second start would wipe its audio."""
-    return bool(getattr(processor, "_recording", False))
+def is_recording(processor: AudioBufferProcessor, *, otherwise: bool) -> bool:
+    """Return whether Pipecat's own recorder records now.
+
+    Args:
+        processor: The recorder.
+        otherwise: What to return if it does not tell.
+    """
+    return bool(getattr(processor, "_recording", otherwise))
 
 
 def attach(observer: BaseObserver, pipeline_observer: object) -> bool:

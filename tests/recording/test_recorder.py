@@ -180,8 +180,17 @@ def altered(frame: Frame, **values: object) -> Frame:
         {"sample_rate": -16000},
         {"num_channels": 0},
         {"audio": np.zeros(320, np.float32)},
+        {"sample_rate": None},
+        {"sample_rate": float("nan")},
+        {"sample_rate": 10**12},
+        {"num_channels": "one"},
+        {"audio": None},
+        {"transport_source": []},
     ],
-    ids=["no rate", "a negative rate", "no channels", "a wrong width"],
+    ids=[
+        *("no rate", "a negative rate", "no channels", "a wrong width"),
+        *("rate None", "rate NaN", "a huge rate", "channels in words", "audio None", "a list"),
+    ],
 )
 async def test_what_cannot_be_used_is_left_out(
     feed: Feed, log: list[str], values: dict[str, object]

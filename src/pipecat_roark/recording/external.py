@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
+from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.layout import Layout
@@ -65,7 +66,7 @@ class ExternalRecorder:
         if not self._started:
             self._started = True
             # A second start would wipe what it already has.
-            if not getattr(self.processor, "_recording", False):
+            if not compat.is_recording(self.processor, otherwise=False):
                 await self.processor.start_recording()
         if data.destination is not self.processor:
             return
@@ -74,7 +75,7 @@ class ExternalRecorder:
             self.after_output = follows_output(self.processor)
         frame = data.frame
         self.after_output |= comes_from_output(frame, data.direction)
-        if not getattr(self.processor, "_recording", True):
+        if not compat.is_recording(self.processor, otherwise=True):
             self.places.pause(data.timestamp)
         elif isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)) and frame.sample_rate > 0:
             speaker: Speaker = "user" if isinstance(frame, InputAudioRawFrame) else "bot"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.utterance import Sound
 
 
+_MAX_RATE = 768_000
+"""Highest sample rate of any audio interface, in Hz."""
+
+
 class AudioFrame(Protocol):
     """An audio frame; one of a participant also has a `user_id`."""
 
@@ -82,7 +86,15 @@ class Intake:
 
 
 def _is_usable(source: Source, kind: type) -> bool:
-    return source.rate > 0 and source.channels > 0 and issubclass(kind, (bytes, bytearray))
+    """Return whether frames can be laid: a service may put anything into their fields."""
+    *line, rate, channels = source
+    return (
+        issubclass(kind, (bytes, bytearray))
+        and all(part is None or isinstance(part, (str, int)) for part in line)
+        and all(isinstance(number, int) for number in (rate, channels))
+        and 0 < rate <= _MAX_RATE
+        and channels > 0
+    )
 
 
 def _runs(arrivals: list[tuple[AudioFrame, int]]) -> Iterator[tuple[Source, type, Frames]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loguru import logger
-from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -25,6 +24,7 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
+from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.intake import Inbox, Intake
@@ -56,9 +56,6 @@ _NO_TURNS = (
     "turn, place an AudioBufferProcessor of your own beside it."
 )
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
-# Newer Pipecats have frames that start and stop recorders.
-_STARTS = getattr(pipecat_frames, "AudioBufferStartRecordingFrame", ())
-_STOPS = getattr(pipecat_frames, "AudioBufferStopRecordingFrame", ())
 _ENDS = (EndFrame, CancelFrame, StopFrame)
 
 
@@ -200,9 +197,9 @@ class StereoRecorder(AudioBufferProcessor):
         elif isinstance(frame, BotStoppedSpeakingFrame):
             if edge := self._tape.bot_stopped(frame.transport_destination):
                 self._listener.on_bot_offset(now, edge)
-        elif isinstance(frame, _STARTS):
+        elif isinstance(frame, compat.RECORDING_STARTS):
             await self.start_recording()
-        elif isinstance(frame, (_STOPS, *_ENDS)):
+        elif isinstance(frame, (*compat.RECORDING_STOPS, *_ENDS)):
             await self.stop_recording()
         self._listener.on_frame(frame, now, self._tape)
 
