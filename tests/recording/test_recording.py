@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
     OutputAudioRawFrame,
     StopFrame,
+    TTSAudioRawFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -271,3 +273,22 @@ async def test_background_sound_moves_no_edge_of_the_bot(late: float) -> None:
     await feed.play(mixed_with_noise(arrivals, 14))
     await feed.recorder.stop_recording()
     assert feed.places("bot") == pytest.approx([1.4, 2.4, 8.2, 9.2], abs=0.02)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+async def test_the_last_frame_may_come_behind_the_announced_end(frames: int) -> None:
+    """Until 1.3.0, an output announces the end before it passes its last frame on."""
+    feed = await Feed().start()
+    said = tone(0.2, OUT_RATE)
+    await feed.play(microphone(np.zeros(16000, np.int16)))
+    parts = [said[start : start + 960].tobytes() for start in range(0, len(said), 960)]
+    for number, part in enumerate(parts[:-1]):
+        if number == 0:
+            await feed.push(BotStartedSpeakingFrame(), 1.0)
+        await feed.push(TTSAudioRawFrame(part, OUT_RATE, 1), 1.04 + 0.04 * number)
+    await feed.push(BotStoppedSpeakingFrame(), 1.199)
+    await feed.push(TTSAudioRawFrame(parts[-1], OUT_RATE, 1), 1.2)
+    if frames == 2:  # what follows is another sound
+        await feed.push(TTSAudioRawFrame(bytes(1920), OUT_RATE, 1), 1.24)
+    await feed.recorder.stop_recording()
+    assert feed.places("bot")[-1] == pytest.approx(1.2, abs=0.001)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.moments import Frames, Speaker
     from pipecat_roark.recording.recording import Recording
-    from pipecat_roark.recording.utterance import Sound
+    from pipecat_roark.recording.utterance import LateEnd, Sound
 
 
 _MAX_RATE = 768_000
@@ -61,8 +61,10 @@ class Intake:
         """Return the inboxes whose frames have waited long enough."""
         return [inbox for inbox in self if inbox.lay_by <= now]
 
-    def lay(self, inboxes: Iterable[Inbox], recording: Recording | None) -> Iterator[Sound]:
-        """Lay what waits, or drop it; yield the first sound of each utterance of the bot."""
+    def lay(
+        self, inboxes: Iterable[Inbox], recording: Recording | None
+    ) -> Iterator[Sound | LateEnd]:
+        """Lay what waits, or drop it; yield the edges of the bot's speech that show only now."""
         for inbox in inboxes:
             arrivals, inbox.arrivals = inbox.arrivals, []
             if recording is None:

@@ -31,6 +31,7 @@ from pipecat_roark.recording.intake import Inbox, Intake
 from pipecat_roark.recording.recording import Recording, Stereo
 from pipecat_roark.recording.samples import shared_if_silent
 from pipecat_roark.recording.ticker import Ticker
+from pipecat_roark.recording.utterance import LateEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -195,7 +196,7 @@ class StereoRecorder(AudioBufferProcessor):
         elif isinstance(frame, BotStartedSpeakingFrame):
             self._tape.bot_started(frame.transport_destination, now)
         elif isinstance(frame, BotStoppedSpeakingFrame):
-            if edge := self._tape.bot_stopped(frame.transport_destination):
+            if edge := self._tape.bot_stopped(frame.transport_destination, now):
                 self._listener.on_bot_offset(now, edge)
         elif isinstance(frame, compat.RECORDING_STARTS):
             await self.start_recording()
@@ -248,7 +249,9 @@ class StereoRecorder(AudioBufferProcessor):
 
     def _lay(self, inboxes: Iterable[Inbox]) -> None:
         for sound in self._intake.lay(inboxes, self._tape if self._armed else None):
-            self._listener.on_bot_onset(sound.arrival, sound.edge)
+            late = isinstance(sound, LateEnd)
+            note = self._listener.on_bot_offset if late else self._listener.on_bot_onset
+            note(sound.arrival, sound.edge)
 
     async def _hand_out(self, audio: Stereo) -> None:
         mixed = shared_if_silent(audio.interleaved())

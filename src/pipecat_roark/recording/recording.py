@@ -13,7 +13,7 @@ import numpy as np
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
-from pipecat_roark.recording.utterance import Background, Sound, Utterance
+from pipecat_roark.recording.utterance import Background, LateEnd, Sound, Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,8 @@ class Recording:
         self._timeline: Timeline | None = None
         self._user_audio = RecentAudio(rate)
         self._utterances: dict[str | None, Utterance] = {}
+        self._ended: dict[str | None, tuple[Utterance, int]] = {}
+        """The latest utterance at each destination that is over, and when that was announced."""
         self._backgrounds: defaultdict[str | None, Background] = defaultdict(Background)
 
     @property
@@ -100,11 +102,12 @@ class Recording:
 
     # Audio comes in
 
-    def lay(self, speaker: Speaker, source: Source, frames: Frames) -> Sound | None:
+    def lay(self, speaker: Speaker, source: Source, frames: Frames) -> Sound | LateEnd | None:
         """Lay consecutive frames of one source.
 
         Returns:
-            The first sound of an utterance of the bot, if it is in these frames.
+            The first sound of an utterance of the bot, or the last one of an utterance that was
+            announced over, if it is in these frames.
         """
         rate, channels = source.rate, source.channels
         if channels > 1 or any(size % 2 or not size for size in {len(pcm) for pcm, _ in frames}):
@@ -124,10 +127,12 @@ class Recording:
             return None
         begins = utterance is not None and not utterance.begun
         index = self._timeline.add(speaker, played, rate, line=source.line, begins=begins)
-        if utterance is None:
-            self._backgrounds[source.transport_destination].add(frames, rate)
-            return None
-        return utterance.add(frames, rate, index)
+        if utterance is not None:
+            return utterance.add(frames, rate, index)
+        late = self._late(source.transport_destination, frames, rate)
+        if len(late) < len(frames):
+            self._backgrounds[source.transport_destination].add(frames[len(late) :], rate)
+        return self._late_end(source.transport_destination, late, rate, index) if late else None
 
     # Speech begins and ends
 
@@ -138,14 +143,17 @@ class Recording:
         begins = at if noise is None else 0
         self._utterances[destination] = Utterance(self._rate, noise, announced_ns=begins)
 
-    def bot_stopped(self, destination: str | None) -> Edge | None:
-        """End an utterance of the bot; return where it was heard last, if it was heard."""
+    def bot_stopped(self, destination: str | None, at: int) -> Edge | None:
+        """End an utterance of the bot at `at`; return where it was heard last, if it was heard."""
         utterance = self._utterances.pop(destination, None)
-        return utterance.end() if utterance else None
+        if utterance is None:
+            return None
+        self._ended[destination] = utterance, at
+        return utterance.end()
 
     def bot_silenced(self) -> list[Edge]:
         """End all utterances of the bot; return where each was heard last."""
-        edges = [self.bot_stopped(destination) for destination in [*self._utterances]]
+        edges = [self.bot_stopped(destination, 0) for destination in [*self._utterances]]
         return [edge for edge in edges if edge]
 
     def user_onset(self, secs: float) -> int | None:
@@ -165,6 +173,26 @@ class Recording:
         track = self._timeline.track("user")
         announced = track.offset(round(secs * self._rate))
         return track.offset(track.received - self._user_audio.offset(announced))
+
+    def _late(self, destination: str | None, frames: Frames, rate: int) -> Frames:
+        """Return the frames of which most was played when the utterance before was announced over.
+
+        Until 1.3.0, an output announces the end before it passes the last frame on.
+        """
+        _, until = self._ended.get(destination, (None, 0))
+        half = [len(pcm) // 4 * SECOND // rate for pcm, _ in frames]
+        played = [at - secs < until for (_, at), secs in zip(frames, half, strict=True)]
+        return frames[: sum(played)]
+
+    def _late_end(
+        self, destination: str | None, frames: Frames, rate: int, index: int | None
+    ) -> LateEnd | None:
+        """Add the last frames of an utterance that is over; return where it ends then."""
+        utterance, _ = self._ended[destination]
+        before = utterance.end()
+        utterance.add(frames, rate, index)
+        edge = utterance.end()
+        return LateEnd(frames[-1][1], edge) if edge and edge != before else None
 
     # Audio goes out
 

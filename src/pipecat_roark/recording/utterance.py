@@ -47,6 +47,13 @@ class Sound(NamedTuple):
     edge: Edge
 
 
+class LateEnd(NamedTuple):
+    """The end of an utterance that was announced over before its last frame came."""
+
+    arrival: int
+    edge: Edge
+
+
 class Background:
     """The sound of the bot's line while the bot doesn't speak."""
 
