@@ -249,18 +249,17 @@ class StereoRecorder(AudioBufferProcessor):
 
     def _lay(self, inboxes: Iterable[Inbox]) -> None:
         for sound in self._intake.lay(inboxes, self._tape if self._armed else None):
-            late = isinstance(sound, LateEnd)
-            note = self._listener.on_bot_offset if late else self._listener.on_bot_onset
-            note(sound.arrival, sound.edge)
+            is_late, to = isinstance(sound, LateEnd), self._listener
+            (to.on_bot_offset if is_late else to.on_bot_onset)(sound.arrival, sound.edge)
 
     async def _hand_out(self, audio: Stereo) -> None:
         mixed = shared_if_silent(audio.interleaved())
         released = self._listener.on_audio(mixed)
         if released is not mixed:
             audio = Stereo.split(released)
-        rate = self._sample_rate
-        await self._call_event_handler("on_audio_data", released, rate, CHANNELS)
-        await self._call_event_handler("on_track_audio_data", *audio, rate, CHANNELS)
+        form = self._sample_rate, CHANNELS
+        await self._call_event_handler("on_audio_data", released, *form)
+        await self._call_event_handler("on_track_audio_data", *audio, *form)
 
 
 def comes_from_output(frame: Frame, direction: FrameDirection) -> bool:
