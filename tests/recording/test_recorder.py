@@ -183,12 +183,13 @@ def altered(frame: Frame, **values: object) -> Frame:
         {"sample_rate": None},
         {"sample_rate": float("nan")},
         {"sample_rate": 10**12},
+        {"sample_rate": 5},
         {"num_channels": "one"},
         {"transport_source": []},
     ],
     ids=[
         *("no rate", "a negative rate", "no channels", "a wrong width"),
-        *("rate None", "rate NaN", "a huge rate", "channels in words", "a list"),
+        *("rate None", "rate NaN", "a huge rate", "a tiny rate", "channels in words", "a list"),
     ],
 )
 async def test_what_cannot_be_used_is_left_out(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.utterance import LateEnd, Sound
 
 
-_MAX_RATE = 768_000
-"""Highest sample rate of any audio interface, in Hz."""
+_MIN_RATE, _MAX_RATE = 1000, 768_000
+"""Sample rates in Hz that speech can have: a wrong one would stretch a frame over minutes."""
 
 
 class AudioFrame(Protocol):
@@ -94,7 +94,7 @@ def _is_usable(source: Source, kind: type) -> bool:
         issubclass(kind, (bytes, bytearray))
         and all(part is None or isinstance(part, (str, int)) for part in line)
         and all(isinstance(number, int) for number in (rate, channels))
-        and 0 < rate <= _MAX_RATE
+        and _MIN_RATE <= rate <= _MAX_RATE
         and channels > 0
     )
 
