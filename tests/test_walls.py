@@ -10,6 +10,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -198,6 +199,7 @@ def _modules() -> dict[str, Path]:
     }
 
 
+@cache
 def _library() -> list[Import]:
     """Return every import of the library."""
     return [

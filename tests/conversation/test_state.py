@@ -328,6 +328,7 @@ def held(state: CallState, reader: FrameReader, since: float, until: float) -> i
     return 2 * number
 
 
+@pytest.mark.live
 def test_a_long_call_costs_no_more_than_its_turns() -> None:
     """Two hours, word by word, leave the text of the turns behind and little else."""
     state = CallState("call-1")
@@ -360,6 +361,7 @@ def test_noise_leaves_nothing_behind() -> None:
     assert after - before < 20_000
 
 
+@pytest.mark.live
 def test_a_report_is_cheap() -> None:
     """Asking after two hours takes less than a tenth of a second."""
     state = CallState("call-1")

@@ -169,6 +169,7 @@ async def test_a_connection_is_used_again() -> None:
         assert len({request.transport for request in requests}) == 1
 
 
+@pytest.mark.live
 async def test_a_long_event_has_more_time() -> None:
     """As much for each byte as a chunk has, as long as it moves on."""
     size, secs, loop = 4 * 1024 * 1024, 0.0, asyncio.get_running_loop()
@@ -194,6 +195,7 @@ async def test_a_long_event_has_more_time() -> None:
     assert secs > 0.6
 
 
+@pytest.mark.live
 async def test_a_long_event_that_stands_still_is_left_early() -> None:
     """It is tried again, long before its time is over."""
     given_up = asyncio.Event()

@@ -78,6 +78,7 @@ async def test_a_proxy_that_is_not_needed_harms_nobody(
         assert (await hold(roark.url)).whole
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
@@ -107,6 +108,7 @@ async def test_what_must_be_mended_is_said_at_the_start(  # noqa: PLR0913, PLR09
     assert {gap.reason for gap in receipt.spooled} <= {"unavailable", "no-time"}
 
 
+@pytest.mark.live
 async def test_certificates_may_be_mended_while_the_call_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +128,7 @@ async def test_certificates_may_be_mended_while_the_call_runs(
     assert delivery.receipt.whole
 
 
+@pytest.mark.live
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
 @pytest.mark.parametrize("spooled", [False, True])
 async def test_a_process_without_descriptors_waits_for_one(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 from aiohttp import web
 
 from pipecat_roark import RoarkObserver, wire
@@ -19,7 +20,6 @@ from support.calls import Call
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from aiohttp.typedefs import Handler
 
 
@@ -39,6 +39,7 @@ async def hold(name: str, key: str, spool_dir: Path) -> RoarkObserver:
     return roark
 
 
+@pytest.mark.live
 async def test_a_call_waits_for_its_own_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import importlib, pkgutil, sys
 
@@ -63,6 +65,7 @@ print("whole")
 """
 
 
+@pytest.mark.process
 def test_a_call_is_delivered_without_the_modules_of_posix(tmp_path: Path) -> None:
     """A spool says once that it can't keep a call, and all calls arrive."""
     ran = subprocess.run(  # noqa: S603

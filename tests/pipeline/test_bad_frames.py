@@ -101,6 +101,7 @@ def test_every_relevant_frame_is_tried() -> None:
     assert {row_of(kind) for kind in RELEVANT_FRAMES} - readers - muting <= {None}
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("own_recorder", [True, False], ids=["recorder", "observer alone"])
 async def test_a_bad_frame_costs_itself_alone(
     local: LocalRoark,

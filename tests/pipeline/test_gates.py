@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 SPEECH = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, TTSTextFrame)
 ASKED = "Hello, is this Ann speaking?"
 MESSAGE = "This is the clinic, please call us back about your visit on Monday."

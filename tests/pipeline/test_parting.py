@@ -40,6 +40,8 @@ AVATAR_FRAMES: list[Any] = [
     ),
 ]
 
+pytestmark = pytest.mark.live
+
 
 class Avatar(FrameProcessor):
     """Keeps the audio of speech, and gives it back later, as it plays."""

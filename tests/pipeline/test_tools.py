@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark, StoredCall
     from support.calls import Call
 
+pytestmark = pytest.mark.live
+
 
 def arrived(stored: StoredCall) -> list[tuple[str, str, str]]:
     """Return the records of tools that arrived: kind, id, and arguments or content."""

@@ -221,6 +221,7 @@ class LateMicrophone(ScriptedInput):
         await super()._play()
 
 
+@pytest.mark.live
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
     caller = AudioBufferProcessor(num_channels=2)

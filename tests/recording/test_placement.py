@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Parts = list[FrameProcessor]
 
+pytestmark = pytest.mark.live
+
 
 class Passing(FrameProcessor):
     """A processor that does nothing."""

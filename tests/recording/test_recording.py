@@ -158,6 +158,7 @@ async def test_a_stall_on_a_jittery_network() -> None:
     assert np.array_equal(user, said)
 
 
+@pytest.mark.live
 async def test_half_an_hour_of_jitter_leaves_both_in_step() -> None:
     """After 30 min of +-5 ms a frame and 16 to 24 kHz, both are in step, whole, and click-free."""
     secs, network = 1800, jitter()

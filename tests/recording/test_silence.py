@@ -80,6 +80,7 @@ async def test_a_muted_microphone_is_silence_too(feed: Feed) -> None:
     assert {id(chunk) for chunk in feed.chunks} == {id(silence(CHUNK_BYTES))}
 
 
+@pytest.mark.live
 async def test_an_hour_that_passed_at_once_holds_nothing_up() -> None:
     """A machine that was asleep hands out the hour in chunks, and without a stall."""
     feed = await Feed().start()
