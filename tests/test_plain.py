@@ -162,6 +162,7 @@ def test_deep_nesting_is_cut() -> None:
     assert text == "[" * 32 + '"…"' + "]" * 32
 
 
+@pytest.mark.live
 def test_a_huge_structure_is_cut() -> None:
     """A huge list, or one that expands to a billion items, is cut in bounded time."""
     began = perf_counter()

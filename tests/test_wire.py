@@ -212,6 +212,7 @@ reports = st.builds(
 
 @settings(max_examples=1000, deadline=None)
 @given(reports, moments)
+@pytest.mark.live
 def test_no_report_makes_an_event_that_is_refused(report: CallReport, at: datetime) -> None:
     """Whatever a report holds, the contract accepts `call-ended`, with all turns and tools."""
     event = strict(wire.call_ended(report, at))

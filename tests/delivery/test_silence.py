@@ -53,6 +53,7 @@ async def test_nothing_is_lost_to_a_long_silence(silent_secs: float, latency_sec
     assert made.receipt.ending_secs < 2
 
 
+@pytest.mark.live
 async def test_silence_takes_no_room_that_speech_needs() -> None:
     """While Roark is away, an hour of silence waits beside as much speech as the bound allows."""
     client = ScriptedClient(failing(BUSY, *range(2000), times=3))

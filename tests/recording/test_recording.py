@@ -44,6 +44,7 @@ def longest_silence(samples: Samples) -> float:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+@pytest.mark.live
 async def test_a_stall_and_its_burst_are_continuous_speech(rate: int) -> None:
     """300 s with a stall of 1 s and a burst every 10 s are 300 s, without a hole."""
     said = microphone(tone(300, rate), rate=rate, arrives=stalls())
@@ -53,6 +54,7 @@ async def test_a_stall_and_its_burst_are_continuous_speech(rate: int) -> None:
     assert not bot.any()
 
 
+@pytest.mark.live
 async def test_a_stalled_host_holds_up_both_tracks() -> None:
     """A stall that hits everything moves nothing."""
     host = stalls()
@@ -65,6 +67,7 @@ async def test_a_stalled_host_holds_up_both_tracks() -> None:
     assert np.array_equal(bot[: len(spoken)], spoken)
 
 
+@pytest.mark.live
 async def test_no_sample_is_inserted_while_both_talk() -> None:
     """300 s of both talking at once are the samples that came, and nothing else."""
     said, spoken = tone(300, OUT_RATE), tone(300, OUT_RATE, 660)
@@ -173,6 +176,7 @@ async def test_half_an_hour_of_jitter_leaves_both_in_step() -> None:
 
 
 @pytest.mark.parametrize("drift", [0.9995, 1.0005])
+@pytest.mark.live
 async def test_a_microphone_with_a_clock_of_its_own(drift: float) -> None:
     """A microphone with a faster or slower clock is continuous, even if its network stalls."""
     said, network = tone(600, OUT_RATE), stalls(every=100)
