@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,9 @@ async def test_a_bad_frame_costs_itself_alone(
         await call.push(FunctionCallResultFrame(*TOOL, {"found": 1}))
         for frame in bad_frames():
             await show(roark, call, frame)
+            await asyncio.sleep(0)  # or the microphone would stall
         await call.user_says("Goodbye.", secs=0.4)
+        await asyncio.sleep(0.3)
         await call.end()
 
     await call.hold(script)
