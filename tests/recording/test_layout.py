@@ -150,3 +150,19 @@ def test_a_bot_may_be_out_of_step_with_what_waited() -> None:
     assert layout.span_ms("user", 4000 * MS, 5000 * MS) == pytest.approx((4000, 5000), abs=10)
     assert layout.span_ms("bot", 6000 * MS, 7000 * MS) == pytest.approx((4030, 4980), abs=10)
     assert layout.span_ms("bot", 8000 * MS, 9000 * MS) == pytest.approx((8000, 9000), abs=20)
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_stalls_add_up(fills: bool) -> None:  # noqa: FBT001
+    """After ten stalls of a second, speech is ten seconds later, if they were filled."""
+    layout = Layout()
+    for stall in range(10):
+        hears(layout, 2000 * stall, 2000 * stall + 1000)
+        for _ in range(50):
+            layout.add_frame("user", (2000 * stall + 2000) * MS, 20 * MS)
+    hears(layout, 20000, 25000)
+    shift = 10000 if fills else 0
+    user = sound((shift + 22000, shift + 23000), ms=shift + 25000)
+    hands_out(layout, user, sound(ms=shift + 25000))
+    span = layout.span_ms("user", 22000 * MS, 23000 * MS)
+    assert span == pytest.approx((shift + 22000, shift + 23000), abs=20)

@@ -5,8 +5,9 @@ The rules:
 1. Each time that it starts to record, its first audio frame is where the recording goes on. Frames
    of the user that waited before anybody read them began earlier, as in a track of our own.
 2. Until it stops, its recording runs with the clock. What happens between is in no recording.
-3. It may lay a speaker some milliseconds beside the clock. So an edge of speech is where the sound
-   of that speaker begins or ends, if one does near the place that the clock gives.
+3. It may lay a speaker beside the clock: some milliseconds always, and more after a stall. So an
+   edge of speech is where the sound of that speaker begins or ends, if one does near the place that
+   its frames have, or the clock gives.
 
 Pure: no I/O, and time comes in as a value, in nanoseconds.
 """
@@ -28,6 +29,7 @@ from pipecat_roark.recording.audibility import (
     onset,
     window_size,
 )
+from pipecat_roark.recording.laying import Laying
 from pipecat_roark.recording.opening import Opening
 from pipecat_roark.recording.track import GAP_SECS, HOLD_SECS
 
@@ -50,15 +52,25 @@ class _Stretch:
     """When its first sample was spoken."""
     base: float
     """Where it begins in the recording, in seconds."""
+    first: int
+    """When it began, by the arrival of its first frame."""
     until: int | None = None
     """When it was seen to be over; None while it goes on."""
+    layings: tuple[Laying, Laying] = field(
+        default_factory=lambda: (Laying(fills=True), Laying(fills=False))
+    )
+    """The ways in which it may be laid."""
     opening: Opening = field(
         default_factory=lambda: Opening(int(HOLD_SECS * SECOND), GAP_SECS * SECOND)
     )
     heard: int = 0
     """How much audio of the user came, in nanoseconds."""
-    moved: int = 0
-    """How much earlier than its first frame arrived the origin turned out to be."""
+
+    def laid(self, speaker: Speaker, at: int) -> int:
+        """Return how far the track of a speaker is at a moment, in nanoseconds."""
+        laying = min(self.layings, key=lambda laying: laying.error)
+        at -= self.first
+        return at + laying.ahead(speaker, at)
 
 
 class Layout:
@@ -86,16 +98,17 @@ class Layout:
     def add_frame(self, speaker: Speaker, at: int, length: int) -> None:
         """Note that audio of a length, in nanoseconds, reaches the recorder, which records it."""
         if not self.records:
-            self._stretches.append(_Stretch(at - length, self._secs))
+            self._stretches.append(_Stretch(at - length, self._secs, first=at - length))
+        stretch = self._stretches[-1]
+        for laying in stretch.layings:
+            laying.add_frame(speaker, at - stretch.first, length)
         if speaker == "bot":
             return
-        stretch = self._stretches[-1]
         stretch.opening.note(at, at - length - stretch.heard - stretch.origin)
         stretch.heard += length
         early = stretch.opening.early()
         if early:
             stretch.origin -= early
-            stretch.moved += early
             stretch.opening.move(early)
 
     def pause(self, at: int) -> None:
@@ -110,6 +123,10 @@ class Layout:
     def add_audio(self, pcm: bytes, rate: int, channels: int) -> Iterator[None]:
         """Measure the next audio of the recording, interleaved, piece by piece."""
         self._secs += len(pcm) / (2 * channels * rate)
+        if self._stretches:
+            stretch = self._stretches[-1]
+            for laying in stretch.layings:
+                laying.hand_out(round((self._secs - stretch.base) * SECOND))
         if not self._levels:
             self._levels = [array("h") for _ in range(channels)]
         size = window_size(rate)
@@ -162,8 +179,10 @@ class Layout:
     def _edge(self, stretch: _Stretch, speaker: Speaker, at: int, *, ends: bool = False) -> float:
         """Return where speech begins or ends, in seconds: by its sound, or else by the clock."""
         place = self._place(stretch, at)
+        laid = stretch.base + max(0, stretch.laid(speaker, at)) / SECOND
         # Old Pipecats don't keep the bot in step with a user whose first frames waited.
-        for guess in dict.fromkeys((place, place - stretch.moved / SECOND)):
+        arrived = place - (stretch.first - stretch.origin) / SECOND
+        for guess in dict.fromkeys((laid, place, arrived)):
             heard = self._heard(speaker, guess, ends=ends)
             if heard is not None:
                 return heard
