@@ -85,6 +85,14 @@ def skips_speech(frame: Frame) -> bool:
     return bool(getattr(frame, "skip_tts", False))
 
 
+def is_client(source: object) -> bool:
+    """Return whether a processor passes on what the user's client sends: Pipecat's RTVI processor.
+
+    Its module has two places; it is known by the name of its class.
+    """
+    return any(kind.__name__ == "RTVIProcessor" for kind in type(source).__mro__)
+
+
 def is_interruptible(frame: Frame) -> bool:
     """Return whether an interruption drops speech that waits to be played."""
     return bool(getattr(frame, "interruptible", True))

@@ -205,15 +205,18 @@ class FrameReader:
 
     def _wrote(self, frame: LLMTextFrame, seen: Sighting) -> None:
         if _is_delivered(frame, seen) and self._sightings.is_first(frame):
-            self._note(frame, seen.at, Conversation.bot_wrote, _text(frame), seen.at)
+            silent = compat.skips_speech(frame)
+            self._note(frame, seen.at, Conversation.bot_wrote, _text(frame), seen.at, silent=silent)
 
     def _finished_writing(self, frame: LLMFullResponseEndFrame, seen: Sighting) -> None:
         if _is_delivered(frame, seen) and self._sightings.is_first(frame):
             self._note(frame, seen.at, Conversation.bot_finished_writing)
 
     def _messages_appended(self, frame: LLMMessagesAppendFrame, seen: Sighting) -> None:
+        typed = compat.is_client(seen.source)
+        verb = Conversation.user_typed if typed else Conversation.user_wrote
         for text in _texts_of_user(frame.messages):
-            self._note(frame, seen.at, Conversation.user_wrote, text, seen.at)
+            self._note(frame, seen.at, verb, text, seen.at)
 
     # Tools
 

@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from support.events import Event
 
 
-def typed(at: float, text: str) -> Event:
-    """Return that the user typed a message."""
-    return event(at, Conversation.user_wrote, text, ns(at))
+def typed(at: float, text: str, *, client: bool = False) -> Event:
+    """Return that a message was written in the user's name, or that the user's client sent it."""
+    verb = Conversation.user_typed if client else Conversation.user_wrote
+    return event(at, verb, text, ns(at))
 
 
-def wrote(at: float, *pieces: str) -> list[Event]:
+def wrote(at: float, *pieces: str, silent: bool = False) -> list[Event]:
     """Return that the bot wrote a message, piece by piece."""
     written = [
-        event(at + n / 10, Conversation.bot_wrote, piece, ns(at + n / 10))
+        event(at + n / 10, Conversation.bot_wrote, piece, ns(at + n / 10), silent=silent)
         for n, piece in enumerate(pieces)
     ]
     return [*written, event(at + len(pieces) / 10, Conversation.bot_finished_writing)]
@@ -53,6 +54,23 @@ def test_in_a_spoken_call_what_is_written_is_not_said() -> None:
     """Text that is also spoken, and messages in the user's name, make no turn."""
     events = [typed(0.5, "Greet the user."), *wrote(1, "Hi."), *spoken(1.2, "Hi.")]
     assert lines(*events, *heard(3, "Hello.")) == ["assistant: Hi.", "user: Hello."]
+
+
+def test_a_user_may_type_in_a_spoken_call() -> None:
+    """What the client sent is said, and so is an answer to it that no service was to speak."""
+    assert lines(
+        *heard(1, "Hello."),
+        *spoken(2, "Hi."),
+        typed(4, "My number is 12.", client=True),
+        *wrote(5, "Thank ", "you.", silent=True),
+        *wrote(6, "Anything else?", silent=True),
+        typed(7, "No.", client=True),
+        *wrote(8, "Good."),
+        *spoken(8.1, "Good."),
+    ) == [
+        *["user: Hello.", "assistant: Hi.", "user: My number is 12.", "assistant: Thank you."],
+        *["assistant: Anything else?", "user: No.", "assistant: Good."],
+    ]
 
 
 def test_nothing_that_is_written_is_nothing() -> None:

@@ -33,6 +33,7 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.transcriptions.language import Language
 
 from pipecat_roark.conversation.text import SpokenText
@@ -288,11 +289,11 @@ def written(text: str, *, skip: bool = False) -> LLMTextFrame:
 def test_what_nobody_speaks_is_written() -> None:
     """A model's text counts if it gets to the output, or if no speech service is to speak it."""
     frame = written("Hi.")
-    assert notes((frame, AT, False), (frame, AT + 1, True)) == [("bot_wrote", AT, "Hi.")]
+    assert notes((frame, AT, False), (frame, AT + 1, True)) == [("bot_wrote", AT, "Hi.", False)]
     assert notes((written("Hi."), AT, False), handed=False) == []
     skipped = written("Hi.", skip=True)
     assert notes((skipped, AT, False), (skipped, AT + 1, True), handed=False) == [
-        ("bot_wrote", AT, "Hi.")
+        ("bot_wrote", AT, "Hi.", True)
     ]
     assert note(LLMFullResponseEndFrame()) == [("bot_finished_writing", AT)]
 
@@ -312,6 +313,14 @@ def test_typed_messages_are_those_of_the_user() -> None:
         ("user_wrote", AT, "Hello."),
         ("user_wrote", AT, "Look: nice"),
     ]
+
+
+def test_what_the_users_client_sends_was_typed_by_the_user() -> None:
+    """The processor that pushes a message tells it from one of the application."""
+    notebook: Any = Notebook()
+    frame = LLMMessagesAppendFrame([{"role": "user", "content": "Hello."}])
+    FrameReader(notebook).read(frame, Sighting(AT, played=False, source=RTVIProcessor()))
+    assert notebook.notes == [("user_typed", AT, "Hello.")]
 
 
 def test_an_interruption_counts_at_the_output() -> None:

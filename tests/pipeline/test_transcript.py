@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from inspect import signature
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineTask
 from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frameworks.rtvi import RTVIProcessor
 
 from pipecat_roark import RoarkObserver
 from support.audio import RIGHT, heard
@@ -243,6 +245,28 @@ async def test_a_written_call_is_in_the_transcript(local: LocalRoark, warned: li
     assert stored.ended is not None
     assert "audioOffsetMs" not in stored.ended["transcript"][0]
     assert warned == []
+
+
+async def test_what_the_client_sends_is_in_a_spoken_call(local: LocalRoark) -> None:
+    """A message that the user typed is a turn, and one of the application is none."""
+
+    async def script(call: Call) -> None:
+        await call.user_says("Hello?")
+        await call.bot_says("Hi.")
+        await call.quiet()
+        await call.push(LLMMessagesAppendFrame([{"role": "user", "content": "Be brief."}]))
+        await call.client_sends("send-text", content="My number is 12.")
+        await asyncio.sleep(0.3)
+        await call.bot_says("Thank you.")
+        await call.quiet()
+        await call.end()
+
+    adds_it = "enable_rtvi" in signature(PipelineTask.__init__).parameters
+    _, stored = await held(local, script, *[] if adds_it else [RTVIProcessor()])
+    assert lines(stored) == [
+        *["user: Hello?", "assistant: Hi.", "user: My number is 12.", "assistant: Thank you."]
+    ]
+    assert stored.problems == ()
 
 
 async def test_several_users_speak_in_one_turn(local: LocalRoark) -> None:

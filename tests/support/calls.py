@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.frames import frames
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
@@ -46,6 +47,9 @@ OUT_RATE = 24000
 FRAME_SECS = 0.02
 START_SECS = STOP_SECS = 0.2
 """How long the scripted detector needs to detect that speech begins or ends."""
+CLIENT_MESSAGE: Any = getattr(
+    frames, "InputTransportMessageFrame", getattr(frames, "TransportMessageUrgentFrame", None)
+)
 BUFFER_SECS = 0.2
 """How late a frame may come without a gap in the playback."""
 
@@ -200,6 +204,11 @@ class Call:
 
         self.task.set_reached_downstream_filter((BotStoppedSpeakingFrame,))
         await asyncio.wait_for(stopped.wait(), 10)
+
+    async def client_sends(self, kind: str, **data: Any) -> None:
+        """Let the user's client send a message of RTVI."""
+        message = {"label": "rtvi-ai", "type": kind, "id": "1", "data": data}
+        await self.push(CLIENT_MESSAGE(message=message))
 
     async def end(self) -> None:
         """End the pipeline with an `EndFrame`."""

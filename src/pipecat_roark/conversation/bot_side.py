@@ -144,4 +144,6 @@ class BotSide(History):
         return not self._user_spoke_since(bot)
 
     def _user_spoke_since(self, bot: BotTurn) -> bool:
+        if self.typed_at is not None and self.typed_at > bot.start.at:
+            return True
         return any(isinstance(turn, UserTurn) and turn.counts for turn in self.after(bot))

@@ -80,6 +80,7 @@ CHECKS: dict[str, Callable[[object], bool]] = {
     "called_arguments": _is_text_or_none,
     "frame": lambda value: value is None or isinstance(value, int),
     "final": lambda value: isinstance(value, bool),
+    "silent": lambda value: isinstance(value, bool),
 }
 """What an argument must be, by its name: one name means one thing in every verb."""
 

@@ -26,6 +26,7 @@ class History:
         user: The user's latest turn.
         bot: The bot's latest turn.
         voices: The destinations of the output at which the bot speaks now.
+        typed_at: Pipeline time at which the user's client sent the latest message.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class History:
         self.user: UserTurn | None = None
         self.bot: BotTurn | None = None
         self.voices: set[str | None] = set()
+        self.typed_at: int | None = None
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
