@@ -24,6 +24,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from support import models
+from support.models import ToolCall
 from support.transcripts import held, lines, said
 from support.voices import SentenceVoice
 
@@ -92,7 +93,10 @@ async def test_tools_that_run_at_a_time(local: LocalRoark) -> None:
         await call.end()
 
     answers: list[models.Answer] = [
-        [("get_weather", {"city": "Oslo"}), ("get_tables", {})],
+        [
+            ToolCall("get_weather", {"city": "Oslo"}, "call-get_weather"),
+            ToolCall("get_tables", tool_call_id="call-get_tables"),
+        ],
         "Clear. Two are free.",
     ]
     roark, stored = await talked(local, answers, script)
@@ -125,7 +129,7 @@ async def test_a_tool_that_the_user_cuts_short(local: LocalRoark) -> None:
         await asyncio.sleep(1.5)
         await call.end()
 
-    roark, stored = await talked(local, [[("get_history", {})], "As you like."], script)
+    roark, stored = await talked(local, [[ToolCall("get_history")], "As you like."], script)
     assert lines(stored) == [
         "user: Tell me the history.",
         "user: Never mind.",
@@ -134,3 +138,40 @@ async def test_a_tool_that_the_user_cuts_short(local: LocalRoark) -> None:
     (history,) = roark.report().tool_calls
     assert history.outcome == "cancelled"
     assert [result.content for result in history.results] == ["CANCELLED"]
+
+
+@pytest.mark.parametrize(
+    ("given", "parted"), [(None, False), ("", False), (None, True), ("call-1", True)]
+)
+async def test_a_model_that_gives_no_id(
+    local: LocalRoark,
+    given: str | None,
+    parted: bool,  # noqa: FBT001
+) -> None:
+    """Tool calls without an id in the stream arrive, and so does all the rest of the call."""
+
+    async def script(call: Call) -> None:
+        for question in ("What is the weather?", "And in Rome?"):
+            await asks(call, question)
+            await asyncio.sleep(1.8)
+        await call.end()
+
+    answers: list[models.Answer] = [
+        [ToolCall("get_weather", {"city": "Oslo"}, given, parted)],
+        "Clear.",
+        [ToolCall("get_weather", {"city": "Rome"}, given, parted)],
+        "Clear, too.",
+    ]
+    _, stored = await talked(local, answers, script)
+    assert lines(stored) == [
+        *["user: What is the weather?", "assistant: Clear."],
+        *["user: And in Rome?", "assistant: Clear, too."],
+    ]
+    assert stored.ended is not None
+    records = stored.ended["toolCalls"]
+    ids = [record["toolCallId"] for record in records]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
+    assert [record.get("arguments") or record["content"] for record in records] == [
+        *['{"city":"Oslo"}', '{"city":"Oslo","sky":"clear"}'],
+        *['{"city":"Rome"}', '{"city":"Rome","sky":"clear"}'],
+    ]

@@ -12,6 +12,8 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, channel
 from support.feed import heard
@@ -32,6 +34,8 @@ LINE_SECS = 0.05
 """How far a time may be off the caller's. Pipecat resamples the line, which delays it by 16 ms."""
 NOTICE_SECS = 0.15
 """How long the bot may speak on until it notices that the line is broken."""
+DETECTOR_SECS = 0.15
+"""How far a time may be off that only the detector tells, as nobody hears the microphone itself."""
 TRACK_SECS = 0.03
 """How far a sound may be off its place on the user's channel."""
 
@@ -54,6 +58,11 @@ def spans(turns: Sequence[Turn], caller: Caller) -> list[Span]:
         (turn.started_at.timestamp() - caller.began, turn.ended_at.timestamp() - caller.began)
         for turn in turns
     ]
+
+
+def places(turns: Sequence[Turn]) -> list[tuple[float, float]]:
+    """Return where turns lie in the recording, in seconds."""
+    return [((turn.start_ms or 0) / 1000, (turn.end_ms or 0) / 1000) for turn in turns]
 
 
 def check_turns(caller: Caller, report: CallReport) -> None:
@@ -90,6 +99,24 @@ async def test_what_waited_in_the_socket_is_at_the_callers_time(
     check_turns(caller, report)
     check_recording(caller, call)
     assert report.ended_reason == "client-disconnected"
+
+
+async def test_what_waited_is_where_the_callers_own_recorder_has_it(local: LocalRoark) -> None:
+    """Pipecat's recorder lays it in its own way; turns are where they are audible in its file."""
+    caller = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=9.0)
+    own = AudioBufferProcessor(num_channels=2)
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=own)
+    report, call = await hold(caller, Bot(roark, loads=1.0), local)
+    assert [turn.response_ms for turn in report.turns[1::2]] == [
+        pytest.approx(1000 * wait, abs=1000 * DETECTOR_SECS) for wait in caller.waits()
+    ]
+    assert call.recording is not None
+    voice, rate = channel(call.recording, LEFT)
+    tones, _ = channel(call.recording, RIGHT)
+    said = heard(caller.audio(), LINE_RATE, pause=0.1)
+    assert heard(voice, rate, pause=0.1) == near(said, TRACK_SECS)
+    assert places(report.turns[::2]) == near(caller.says(), TRACK_SECS)
+    assert places(report.turns[1::2]) == near(heard(tones, rate), TRACK_SECS)
 
 
 async def test_a_call_on_hold(local: LocalRoark) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
@@ -12,8 +13,37 @@ from aiohttp.test_utils import TestServer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-Answer: TypeAlias = "str | list[tuple[str, dict[str, Any]]]"
-"""What the model says, or the tools that it calls and their arguments."""
+
+@dataclass
+class ToolCall:
+    """A call of a tool by the model."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    tool_call_id: str | None = "call-1"
+    """The id that the model gives, if any."""
+    parted: bool = False
+    """Whether the id comes in a later part of the stream than the name."""
+
+    def deltas(self, index: int) -> list[dict[str, Any]]:
+        """Return it as parts of the stream."""
+        arguments = json.dumps(self.arguments)
+        if not self.parted:
+            whole = {"name": self.name, "arguments": arguments}
+            return [self._delta(index, self.tool_call_id, whole)]
+        return [
+            self._delta(index, None, {"name": self.name, "arguments": ""}),
+            self._delta(index, self.tool_call_id, {"arguments": arguments}),
+        ]
+
+    @staticmethod
+    def _delta(index: int, tool_call_id: str | None, function: dict[str, str]) -> dict[str, Any]:
+        call = {"index": index, "id": tool_call_id, "type": "function", "function": function}
+        return {"tool_calls": [call]}
+
+
+Answer: TypeAlias = "str | list[ToolCall]"
+"""What the model says, or the tools that it calls."""
 
 
 @asynccontextmanager
@@ -42,14 +72,5 @@ async def serve(answers: Sequence[Answer]) -> AsyncIterator[str]:
 def _deltas(answer: Answer) -> list[tuple[dict[str, Any], str | None]]:
     if isinstance(answer, str):
         return [({"role": "assistant", "content": answer}, None), ({}, "stop")]
-    calls = [
-        {
-            "index": index,
-            "id": f"call-{name}",
-            "type": "function",
-            "function": {"name": name, "arguments": json.dumps(arguments)},
-        }
-        for index, (name, arguments) in enumerate(answer)
-    ]
-    parts: list[tuple[dict[str, Any], str | None]] = [({"tool_calls": [c]}, None) for c in calls]
-    return [*parts, ({}, "tool_calls")]
+    deltas = [delta for index, call in enumerate(answer) for delta in call.deltas(index)]
+    return [*((delta, None) for delta in deltas), ({}, "tool_calls")]
