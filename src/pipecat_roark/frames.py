@@ -57,7 +57,7 @@ from pipecat_roark.synthesis import Synthesis
 from pipecat_roark.tool_frames import ToolFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pipecat_roark.conversation.state import CallState
 
@@ -97,10 +97,6 @@ class FrameReader:
         if row and not (row in self.AT_FIRST and not self._sightings.is_first(frame)):
             self.kinds.add(row)
             self.READERS[row](self, frame, seen)
-
-    def done(self, kind: type[Frame]) -> Container[object]:
-        """Return the ids of the frames of a type that need not be read any more."""
-        return self._sightings.known if row_of(kind) in self.AT_FIRST else ()
 
     # The user
 

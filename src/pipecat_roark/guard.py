@@ -29,11 +29,14 @@ class ErrorBoundary:
         self._what = what
         self._kind = kind
         self._logged: set[str] = set()
+        self._readings: dict[str, ErrorBoundary] = {}
 
     def reading(self, kind: str) -> ErrorBoundary:
         """Return this boundary for a block that reads something of the given kind."""
-        boundary = ErrorBoundary(self._what, kind)
-        boundary._logged = self._logged
+        boundary = self._readings.get(kind)
+        if boundary is None:
+            boundary = self._readings[kind] = ErrorBoundary(self._what, kind)
+            boundary._logged = self._logged
         return boundary
 
     def __enter__(self) -> None:

@@ -94,7 +94,9 @@ class RoarkObserver(BaseObserver):
             processor=audio_buffer_processor,
             on_ended=self._ended,
         )
-        self._done = self._watcher.done
+        # Looked up for every frame at every hop.
+        self._ignored, self._seen = self._watcher.ignored, self._watcher.seen
+        self._quiet = self._watcher.quiet
 
     def __repr__(self) -> str:
         return (
@@ -138,10 +140,12 @@ class RoarkObserver(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
         frame = data.frame
-        done = self._done.get(type(frame), ())
-        if done is not None and frame.id not in done:
-            with self._watcher.boundary:
-                await self._watcher.see(data)
+        if type(frame) in self._ignored or (
+            frame.id in self._seen and data.destination in self._quiet
+        ):
+            return
+        with self._watcher.boundary:
+            await self._watcher.see(data)
 
     async def cleanup(self) -> None:
         """Finish the call: the pipeline is over."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.recording.listener import UserTrack
 
-_REMEMBERED = 4096
+REMEMBERED = 4096
 """So many frames are remembered, far more than are on their way through a pipeline at a time."""
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -45,7 +45,7 @@ class Memory(dict[_Key, _Value]):
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
         super().__setitem__(key, value)
-        if len(self) > _REMEMBERED:
+        if len(self) > REMEMBERED:
             del self[next(iter(self))]
 
 
@@ -53,8 +53,7 @@ class Sightings:
     """The frames that were seen already."""
 
     def __init__(self) -> None:
-        self.known: Memory[object, None] = Memory()
-        """The frames of which a first sighting was asked for, by what a broadcast shares."""
+        self._known: Memory[object, None] = Memory()
         self._released: Memory[int, int] = Memory()
         self._broadcasts: Memory[int, int] = Memory()
         self._unpaired: Memory[tuple[type, str, str], tuple[int, int | None]] = Memory()
@@ -108,7 +107,7 @@ class Sightings:
         return self._broadcasts[frame.id]
 
     def _is_new(self, key: object) -> bool:
-        if key in self.known:
+        if key in self._known:
             return False
-        self.known[key] = None
+        self._known[key] = None
         return True

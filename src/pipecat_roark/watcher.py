@@ -12,10 +12,12 @@ with the last of them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 from pipecat.frames.frames import (
+    Frame,
     InputAudioRawFrame,
     InterruptionFrame,
     StartFrame,
@@ -24,6 +26,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat
@@ -42,14 +45,13 @@ from pipecat_roark.frames import (
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
-from pipecat_roark.sighting import Sighting
+from pipecat_roark.sighting import REMEMBERED, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container
+    from collections.abc import Awaitable, Callable
 
-    from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver, FramePushed
-    from pipecat.processors.frame_processor import FrameProcessorSetup
+    from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
     from pipecat_roark.moments import Edge
     from pipecat_roark.recording.listener import Recorder, UserTrack
@@ -103,9 +105,13 @@ class Watcher:
             on_ended=self._ended,
         )
         self._reader = FrameReader(self.call.state)
-        self.done: dict[type, Container[object] | None] = {}
-        """Ids of the frames of a type that need not be shown again; None of a type of which none
-        must be shown. A type that is not there was not seen yet."""
+        self.ignored: set[type[Frame]] = set()
+        """Types of frame that nothing is read of."""
+        self.seen: dict[int, None] = {}
+        """Ids of the frames of which only their way through output and recorder matters now."""
+        self.quiet: set[FrameProcessor] = set()
+        """The processors to which such a frame may go unread: no output, none that is fed by one,
+        and not the recorder if nothing else shows what it gets."""
         self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
@@ -116,13 +122,14 @@ class Watcher:
     async def see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""
         frame = data.frame
-        awaited = self.recorder.awaits_audio and isinstance(frame, AUDIO_FRAMES)
-        relevant = awaited or isinstance(frame, RELEVANT_FRAMES)
-        self.done[type(frame)] = self._reader.done(type(frame)) if relevant else None
-        released = isinstance(data.source, BaseOutputTransport)
+        traits = _TRAITS[type(frame)]
+        released, handed = _is_output(type(data.source)), _is_output(type(data.destination))
+        downstream = data.direction is FrameDirection.DOWNSTREAM
+        self._note_sighting(data, traits, fed=handed or (released and downstream))
         self._has_output |= released
-        if isinstance(frame, StartFrame):
-            if data.destination is self.recorder.processor:
+        recorded = data.destination is self.recorder.processor
+        if traits.starts:
+            if recorded:
                 self._behind_output = self._has_output  # it passes processors in their order
             self._starts.add(frame.id)
         shift = self._clocks.shift(data.source.get_clock())
@@ -130,20 +137,31 @@ class Watcher:
             data = replace(data, timestamp=data.timestamp + shift)
         self.call.begin(self._clocks.now, data.timestamp)
         await self.recorder.observe(data)
-        if isinstance(frame, InputAudioRawFrame) and data.destination is self.recorder.processor:
-            self._user_recorded = True
-        if isinstance(frame, SPEAKING_FRAMES) and self.recorder.reads_inline:
+        self._user_recorded |= recorded and traits.user_audio
+        if traits.speaking and self.recorder.reads_inline:
             return  # the recorder shows it with its place in the recording
-        if isinstance(frame, END_FRAMES):
-            recorded = data.destination is self.recorder.processor
+        if traits.ends:
             if recorded or len(self._starts) <= 1:
                 self.call.note_reason(_reason(frame))
             if recorded if len(self._starts) > 1 else released:
                 self.call.end()
-        else:
-            handed = isinstance(data.destination, BaseOutputTransport)
+        elif traits.relevant:
             played = released or not self._has_output
             self._read(frame, Sighting(data.timestamp, played, handed, data.source))
+
+    def _note_sighting(self, data: FramePushed, traits: _Traits, *, fed: bool) -> None:
+        """Note what need not be shown again; `fed` is a hop into an output or out of one."""
+        frame, to = data.frame, data.destination
+        if not traits.relevant and not (traits.audio and self.recorder.awaits_audio):
+            self.ignored.add(type(frame))
+        elif not (traits.starts or traits.ends):
+            self.seen[frame.id] = None
+            if len(self.seen) > REMEMBERED:
+                del self.seen[next(iter(self.seen))]
+        if fed or (to is self.recorder.processor and not self.recorder.reads_inline):
+            self.quiet.discard(to)
+        else:
+            self.quiet.add(to)
 
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""
@@ -160,12 +178,13 @@ class Watcher:
     def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
         self._user_recorded |= track.has_user_audio
-        if not isinstance(frame, RELEVANT_FRAMES):
+        traits = _TRAITS[type(frame)]
+        if not traits.relevant:
             return
         with self.boundary:
-            if isinstance(frame, StartFrame):
+            if traits.starts:
                 self.call.begin(self._clocks.now, at)
-            elif isinstance(frame, END_FRAMES):
+            elif traits.ends:
                 self.call.note_reason(_reason(frame))
                 self.call.end()
             elif isinstance(frame, InterruptionFrame):
@@ -240,6 +259,40 @@ class Watcher:
                 f"Call {call_id} was recorded without the user: no audio of the microphone reached "
                 "the recorder. Set audio_in_passthrough=True in the parameters of the transport."
             )
+
+
+class _Traits(NamedTuple):
+    """What is asked of a type of frame."""
+
+    relevant: bool
+    audio: bool
+    user_audio: bool
+    starts: bool
+    ends: bool
+    speaking: bool
+
+
+class _TraitsOfTypes(dict[type[Frame], _Traits]):
+    """The traits of all types that were asked for."""
+
+    def __missing__(self, kind: type[Frame]) -> _Traits:
+        self[kind] = _Traits(
+            relevant=issubclass(kind, RELEVANT_FRAMES),
+            audio=issubclass(kind, AUDIO_FRAMES),
+            user_audio=issubclass(kind, InputAudioRawFrame),
+            starts=issubclass(kind, StartFrame),
+            ends=issubclass(kind, END_FRAMES),
+            speaking=issubclass(kind, SPEAKING_FRAMES),
+        )
+        return self[kind]
+
+
+_TRAITS = _TraitsOfTypes()
+
+
+@cache
+def _is_output(kind: type[FrameProcessor]) -> bool:
+    return issubclass(kind, BaseOutputTransport)
 
 
 def _reason(frame: Frame) -> str | None:

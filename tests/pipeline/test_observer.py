@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.local import LocalRoark, StoredCall
 from support.audio import LEFT, RIGHT, channel, heard
 from support.calls import IN_RATE, OUT_RATE, Call, run, spoken, tone
+from support.transcripts import said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -334,6 +336,37 @@ async def test_an_empty_transcript_says_what_came(local: LocalRoark, warned: lis
     assert local.calls[roark.pipecat_call_id].ended is not None
     (warning,) = warned
     assert "has an empty transcript, though TTSTextFrame came: nothing of it" in warning
+
+
+async def test_between_other_processors_a_frame_is_read_once(local: LocalRoark) -> None:
+    """Only at the output and at the recorder has a frame that was seen something new to tell."""
+    roark = RoarkObserver(agent_id="front-desk")
+    watcher = roark._watcher  # noqa: SLF001  # what it is shown has no other sign
+    shown: list[tuple[str, str]] = []
+
+    async def see(data: FramePushed) -> None:
+        names = type(data.frame).__name__, type(data.destination).__name__
+        shown.append(names)
+        await type(watcher).see(watcher, data)
+
+    vars(watcher)["see"] = see
+    before = [IdentityFilter(), IdentityFilter()]
+    after = [roark.audio_processor, IdentityFilter(), IdentityFilter()]
+
+    async def script(call: Call) -> None:
+        await call.push(said("Hello."), BotSpeakingFrame())
+        await call.bot_says("Hi.", secs=0.04)
+        await call.quiet()
+        await call.end()
+
+    await Call([roark], after, before_output=before).hold(script)
+    kinds = Counter(kind for kind, _ in shown)
+    assert kinds["TranscriptionFrame"] == 3  # first, into the output and out of it
+    assert kinds["BotSpeakingFrame"] == kinds["InputAudioRawFrame"] == 1
+    made, into = kinds["TTSTextFrame"], ("TTSTextFrame", "PacedOutput")
+    assert (made, shown.count(into)) == (3, 1)
+    assert stored(local, roark).ended is not None
+    assert len(roark.report().turns) == 2
 
 
 @pytest.mark.live

@@ -67,7 +67,9 @@ class Inbox:
         with self._boundary.reading(kind):
             check_value("at", at)
             check(verb, args, kwargs)
-            place = bisect_right(self._events, at, key=attrgetter("at"))
+            place = len(self._events)
+            if place and self._events[-1].at > at:
+                place = bisect_right(self._events, at, key=attrgetter("at"))
             before = self._events[place - 1] if place else None
             if before and before.verb is verb and verb in _ADDING and not kwargs:
                 # Audio comes fifty times a second.

@@ -26,7 +26,6 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
-from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.intake import Inbox, Intake
 from pipecat_roark.recording.recording import Recording, Stereo
 from pipecat_roark.recording.samples import shared_if_silent
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 
 CHANNELS = 2
 """Left is the user, right is the bot."""
-LAY_NS = SECOND // 2
-"""How long frames wait to be laid together."""
 TICK_SECS = 0.5
 """How often audio is handed out while no frame comes; a chunk is longer than this."""
 _TURN_EVENTS = tuple(
@@ -228,7 +225,7 @@ class StereoRecorder(AudioBufferProcessor):
         if await self._hand_out_decided(now):
             return
         if self._armed and self._tape.origin_ns is not None:
-            inbox.lay_by = now + LAY_NS
+            inbox.wait(now)
         self._lay([inbox])
 
     async def _tick(self) -> None:
