@@ -14,7 +14,7 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.feed import OUT_RATE, heard
+from support.feed import OUT_RATE, audible_secs
 from support.live import PERIOD, LiveCall
 
 LIMIT_MS = 20
@@ -30,7 +30,7 @@ async def main(periods: int) -> int:
     print(f"length: {len(channels[0]) / OUT_RATE:.3f} s, {worst:.1f} ms from the truth")
     whole = True
     for name, samples, spans in zip(("user", "assistant"), channels, call.truth(), strict=True):
-        found = heard(samples, pause=0.005)
+        found = audible_secs(samples, pause=0.005)
         whole &= len(found) == len(spans)
         off = max(
             1000 * abs(mine - true)

@@ -12,17 +12,17 @@ from support.events import (
     audio_played,
     bot_offset,
     bot_onset,
+    bot_spoke,
     bot_started_speaking,
     bot_stopped_speaking,
     event,
-    heard,
     ns,
     report_of,
     spans,
-    spoken,
     state_of,
     text_played,
     user_said,
+    user_spoke,
     user_started_speaking,
     user_stopped_speaking,
     user_turn_started,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 SPANS: dict[str, tuple[list[Event], list[tuple[float, float]]]] = {
-    "a detector's edges": (heard(1, "Hello."), [(1, 2)]),
+    "a detector's edges": (user_spoke(1, "Hello."), [(1, 2)]),
     "turn frames, where no detector tells": (
         [user_turn_started(1), user_said(1.5, "Hello."), user_turn_stopped(2)],
         [(1, 2)],
@@ -70,7 +70,12 @@ SPANS: dict[str, tuple[list[Event], list[tuple[float, float]]]] = {
         [(1, 1.5)],
     ),
     "an end that never comes": (
-        [user_started_speaking(1), user_said(2, "Hello."), *spoken(3, "Hi."), *heard(9, "You.")],
+        [
+            user_started_speaking(1),
+            user_said(2, "Hello."),
+            *bot_spoke(3, "Hi."),
+            *user_spoke(9, "You."),
+        ],
         [(1, 3), (3, 4), (9, 10)],
     ),
     "an end that comes in the next turn": (
@@ -104,8 +109,8 @@ SPANS: dict[str, tuple[list[Event], list[tuple[float, float]]]] = {
     ),
     "words long before the announcement": (
         [
-            *spoken(1, "Hi."),
-            *heard(3, "Hello."),
+            *bot_spoke(1, "Hi."),
+            *user_spoke(3, "Hello."),
             text_played(5, "Yes?"),
             bot_started_speaking(8),
             bot_stopped_speaking(9),
@@ -144,7 +149,7 @@ def test_an_end_is_never_before_its_start() -> None:
 
 def test_turns_of_a_speaker_never_overlap() -> None:
     """A turn is over when the same speaker's next begins, though edges say otherwise."""
-    state = state_of(*heard(1, "Hello.", 4))
+    state = state_of(*user_spoke(1, "Hello.", 4))
     event(6, Conversation.user_started_speaking, Edge(ns(4)))(state)
     user_stopped_speaking(7)(state)
     user_said(7, "You.")(state)
@@ -180,6 +185,9 @@ def test_audible_edges_of_nobody_are_ignored() -> None:
 def test_response_time_runs_to_the_onset() -> None:
     """An answer tells how long the user waited for it, and other speech doesn't."""
     turns = report_of(
-        *spoken(1, "Hi."), *heard(3, "Hello."), *spoken(4.25, "Yes?"), *spoken(20, "Anyone?")
+        *bot_spoke(1, "Hi."),
+        *user_spoke(3, "Hello."),
+        *bot_spoke(4.25, "Yes?"),
+        *bot_spoke(20, "Anyone?"),
     ).turns
     assert [turn.response_ms for turn in turns] == [None, None, 250, None]

@@ -22,15 +22,15 @@ from pipecat_roark.moments import Edge
 from support.events import (
     audio_made,
     audio_played,
+    bot_spoke,
     ended,
     event,
-    heard,
     lines,
     ns,
-    spoken,
     state_of,
     text_made,
     user_said,
+    user_spoke,
     wall,
 )
 
@@ -97,7 +97,7 @@ def _production(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exchange() -> list[Event]:
     """Return a call of three turns."""
-    return [*heard(1, "Hello."), *spoken(3, "Hi."), *heard(6, "A table, please.")]
+    return [*user_spoke(1, "Hello."), *bot_spoke(3, "Hi."), *user_spoke(6, "A table, please.")]
 
 
 TURNS = ["user: Hello.", "assistant: Hi.", "user: A table, please."]
@@ -221,7 +221,7 @@ def test_audio_in_a_row_is_one_event() -> None:
     """Audio comes fifty times a second, and hours of it push no other event out of the inbox."""
     early = text_made(0.5, "Hi.", sounds_at=1)
     audio = [make(1 + n / 50, 0.02) for make in (audio_made, audio_played) for n in range(2000)]
-    state = state_of(*audio, *spoken(90, "Well?"), early, ended(95))
+    state = state_of(*audio, *bot_spoke(90, "Well?"), early, ended(95))
     (turn,) = report(state).turns
     assert turn.content == "Well?"
     assert len(state._inbox._events) < 20  # noqa: SLF001  # memory is not visible from outside

@@ -11,6 +11,7 @@ from support.events import (
     audio_made,
     audio_played,
     audio_streamed,
+    bot_spoke,
     bot_started_speaking,
     bot_stopped_speaking,
     ended,
@@ -18,7 +19,6 @@ from support.events import (
     lines,
     ns,
     report_of,
-    spoken,
     state_of,
     text_announced,
     text_made,
@@ -239,7 +239,7 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         ("Hello there, how", "can I help you today?"),
     ),
     "while the assistant is silent": (
-        [*spoken(1, HELLO), interrupted(3), *spoken(3.2, "Well?")],
+        [*bot_spoke(1, HELLO), interrupted(3), *bot_spoke(3.2, "Well?")],
         (f"{HELLO} Well?", ""),
     ),
     "while the assistant is silent, after audio that ended a little short": (
@@ -253,7 +253,7 @@ INTERRUPTIONS: dict[str, tuple[list[Event], tuple[str, str]]] = {
         (HELLO, ""),
     ),
     "before the assistant begins": (
-        [text_announced(1, "I am."), text_made(1, "I"), interrupted(2), *spoken(3, HELLO)],
+        [text_announced(1, "I am."), text_made(1, "I"), interrupted(2), *bot_spoke(3, HELLO)],
         (HELLO, ""),
     ),
     "of speech that goes on, as it may not be interrupted": (
@@ -289,7 +289,7 @@ def test_interruptions(case: str) -> None:
 def test_an_interruption_is_marked() -> None:
     """A turn that was cut says so, and what the assistant says next is another."""
     first, second = report_of(
-        *behind(1, HELLO), *plays(1, until=2), *cut(2), *spoken(2.5, "Yes?")
+        *behind(1, HELLO), *plays(1, until=2), *cut(2), *bot_spoke(2.5, "Yes?")
     ).turns
     assert first.interrupted
     assert not second.interrupted
@@ -408,5 +408,5 @@ def test_a_lost_stop_ends_with_the_interruption() -> None:
 def test_no_interruption_is_marked(case: str) -> None:
     """Neither the end of the call nor a user who speaks into silence interrupts a turn."""
     last_event = {"silence": interrupted(3), "end": ended(2)}[case]
-    (turn,) = report_of(*spoken(1, HELLO), last_event).turns
+    (turn,) = report_of(*bot_spoke(1, HELLO), last_event).turns
     assert not turn.interrupted

@@ -319,7 +319,7 @@ def exchange(state: CallState, reader: FrameReader, now: float, number: int) -> 
     return call.now
 
 
-def held(state: CallState, reader: FrameReader, since: float, until: float) -> int:
+def turns_of_call(state: CallState, reader: FrameReader, since: float, until: float) -> int:
     """Hold a call between two moments, and return its number of turns."""
     number = 0
     while since < until:
@@ -334,9 +334,9 @@ def test_a_long_call_costs_no_more_than_its_turns() -> None:
     state = CallState("call-1")
     reader = FrameReader(state)
     tracemalloc.start()
-    held(state, reader, 1.0, 1200.0)
+    turns_of_call(state, reader, 1.0, 1200.0)
     before, _ = tracemalloc.get_traced_memory()
-    turns = held(state, reader, 1201.0, 7200.0)
+    turns = turns_of_call(state, reader, 1201.0, 7200.0)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert turns > 800
@@ -365,7 +365,7 @@ def test_noise_leaves_nothing_behind() -> None:
 def test_a_report_is_cheap() -> None:
     """Asking after two hours takes less than a tenth of a second."""
     state = CallState("call-1")
-    held(state, FrameReader(state), 1.0, 7200.0)
+    turns_of_call(state, FrameReader(state), 1.0, 7200.0)
     fastest = min(timed(lambda: state.report(ns(7200), wall=wall)) for _ in range(5))
     assert fastest < 0.1
 

@@ -10,14 +10,13 @@ import pytest
 from support.events import (
     audio_made,
     audio_played,
+    bot_spoke,
     bot_started_speaking,
     bot_stopped_speaking,
-    heard,
     interrupted,
     lines,
     report_of,
     spans,
-    spoken,
     text_announced,
     text_made,
     text_played,
@@ -26,6 +25,7 @@ from support.events import (
     user_is_saying,
     user_muted,
     user_said,
+    user_spoke,
     user_started_speaking,
     user_stopped_speaking,
     user_turn_started,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
-    "every frame": (heard(1, "Hello."), ["user: Hello."]),
+    "every frame": (user_spoke(1, "Hello."), ["user: Hello."]),
     "turn frames alone (pipecat 3862)": (
         [user_turn_started(1), user_said(1.5, "Hello."), user_turn_stopped(2)],
         ["user: Hello."],
@@ -73,24 +73,24 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: I would like that."],
     ),
     "segments of an unannounced user": (
-        [user_said(1, "I would"), user_said(2, "like that."), *spoken(3, "Sure.")],
+        [user_said(1, "I would"), user_said(2, "like that."), *bot_spoke(3, "Sure.")],
         ["user: I would like that.", "assistant: Sure."],
     ),
     "words after the user stopped (pipecat 859)": (
-        heard(1, "Hello.", words_at=3.5),
+        user_spoke(1, "Hello.", words_at=3.5),
         ["user: Hello."],
     ),
     "words after the assistant began (pipecat 4279)": (
-        [*heard(1, "Hello.", words_at=3.5), *spoken(3, "Hi.")],
+        [*user_spoke(1, "Hello.", words_at=3.5), *bot_spoke(3, "Hi.")],
         ["user: Hello.", "assistant: Hi."],
     ),
     "a last segment after the assistant began (pipecat 5056)": (
-        [*heard(1, "Hello."), *spoken(3, "Hi."), user_said(3.2, "It is me.")],
+        [*user_spoke(1, "Hello."), *bot_spoke(3, "Hi."), user_said(3.2, "It is me.")],
         ["user: Hello. It is me.", "assistant: Hi."],
     ),
     "a last segment after the next turn began": (
         [
-            *heard(1, "Hello."),
+            *user_spoke(1, "Hello."),
             user_started_speaking(2.5),
             user_said(2.8, "It is me."),
             user_stopped_speaking(3),
@@ -98,14 +98,14 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: Hello. It is me."],
     ),
     "words after the next turn began": (
-        [*heard(1, "Hello.", words_at=2.8), *heard(2.5, "Anyone?")],
+        [*user_spoke(1, "Hello.", words_at=2.8), *user_spoke(2.5, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
     "words that come in the next turn, after an answer": (
         [
-            *heard(1, "Is it open?", 0.8, words_at=3.6),
+            *user_spoke(1, "Is it open?", 0.8, words_at=3.6),
             *[bot_started_speaking(2), text_played(2.5, "It is."), interrupted(3)],
-            *[bot_stopped_speaking(3), *heard(3, "And tomorrow?", 2)],
+            *[bot_stopped_speaking(3), *user_spoke(3, "And tomorrow?", 2)],
         ],
         ["user: Is it open?", "assistant: It is.", "user: And tomorrow?"],
     ),
@@ -120,28 +120,28 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "words after a sound that was no turn, and speech of the assistant": (
         [
-            *[user_started_speaking(1), user_stopped_speaking(1.3), *spoken(1.5, "Hi.")],
+            *[user_started_speaking(1), user_stopped_speaking(1.3), *bot_spoke(1.5, "Hi.")],
             *[user_started_speaking(3), user_said(4, "Hello."), user_stopped_speaking(5)],
         ],
         ["assistant: Hi.", "user: Hello."],
     ),
     "words long after the beginning of the next turn": (
         [
-            *[user_started_speaking(1), user_stopped_speaking(2), *spoken(2.2, "Hi.")],
+            *[user_started_speaking(1), user_stopped_speaking(2), *bot_spoke(2.2, "Hi.")],
             *[user_started_speaking(3.5), user_said(6, "Hello."), user_stopped_speaking(6.5)],
         ],
         ["assistant: Hi.", "user: Hello."],
     ),
     "words at the end of a short turn": (
-        [*heard(1, "Hello."), *heard(2.5, "You.", 0.4)],
+        [*user_spoke(1, "Hello."), *user_spoke(2.5, "You.", 0.4)],
         ["user: Hello.", "user: You."],
     ),
     "words long after the turn, which has its own": (
-        [*heard(1, "Hello."), user_said(8, "Anyone?")],
+        [*user_spoke(1, "Hello."), user_said(8, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
     "turns without an answer between": (
-        [*heard(1, "Hello."), *heard(3, "Anyone?")],
+        [*user_spoke(1, "Hello."), *user_spoke(3, "Anyone?")],
         ["user: Hello.", "user: Anyone?"],
     ),
     "utterances without turn frames": (
@@ -163,7 +163,7 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "speech before the pipeline gives the floor": (
         [
-            *heard(1, "Hello."),
+            *user_spoke(1, "Hello."),
             *[user_started_speaking(10), user_stopped_speaking(10.5), user_said(10.6, "I mean")],
             *[
                 user_started_speaking(11),
@@ -178,7 +178,7 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     "words that make the pipeline give the floor": (
         [
             *[user_turn_started(1), user_said(1.5, "Hello."), user_turn_stopped(2)],
-            *spoken(2.5, "Hi."),
+            *bot_spoke(2.5, "Hi."),
             *[
                 user_said(4.5, "A table.", user="bo", lang="de"),
                 user_turn_started(4.55),
@@ -201,7 +201,7 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "late segments in the moment in which the pipeline gives the floor": (
         [
-            *[user_turn_started(1), user_turn_stopped(2), *spoken(2.5, "Hi.")],
+            *[user_turn_started(1), user_turn_stopped(2), *bot_spoke(2.5, "Hi.")],
             *[user_said(4.4, "I would"), user_said(4.5, "like that."), user_turn_started(4.5)],
             *[user_turn_stopped(5), user_said(5, "Now.")],
         ],
@@ -222,31 +222,36 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         ["user: A table.", "user: For two."],
     ),
     "words of which the assistant had none yet": (
-        [*heard(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
+        [*user_spoke(1, "Hello.", words_at=2.2), user_turn_started(2.4), user_turn_stopped(3)],
         ["user: Hello."],
     ),
     "words without their speech": (
-        [*spoken(1, "Hi."), *heard(3, "Hello."), *spoken(5, "Yes?"), user_said(20, "A table.")],
+        [
+            *bot_spoke(1, "Hi."),
+            *user_spoke(3, "Hello."),
+            *bot_spoke(5, "Yes?"),
+            user_said(20, "A table."),
+        ],
         ["assistant: Hi.", "user: Hello.", "assistant: Yes?", "user: A table."],
     ),
     "speech before any words of it, and long after": (
-        [*heard(1, "", words_at=1.5), *heard(20, "Hello.")],
+        [*user_spoke(1, "", words_at=1.5), *user_spoke(20, "Hello.")],
         ["user: Hello."],
     ),
     "words that come very late, after an answer": (
         [
             user_started_speaking(1),
             user_stopped_speaking(2),
-            *spoken(9, "Hi."),
+            *bot_spoke(9, "Hi."),
             user_said(9.5, "Hello."),
         ],
         ["user: Hello.", "assistant: Hi."],
     ),
     "the pipeline never takes the floor back": (
         [
-            *[user_turn_started(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
-            *[user_turn_started(5), user_said(6, "A table."), *spoken(6.5, "When?")],
-            *[user_turn_started(9), user_said(10, "Today."), *spoken(10.5, "Fine.")],
+            *[user_turn_started(1), user_said(2, "Hello."), *bot_spoke(2.5, "Hi.")],
+            *[user_turn_started(5), user_said(6, "A table."), *bot_spoke(6.5, "When?")],
+            *[user_turn_started(9), user_said(10, "Today."), *bot_spoke(10.5, "Fine.")],
         ],
         [
             *["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
@@ -255,22 +260,22 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "a detector never tells the end of speech": (
         [
-            *[user_started_speaking(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
-            *[user_started_speaking(5), user_said(6, "A table."), *spoken(6.5, "When?")],
+            *[user_started_speaking(1), user_said(2, "Hello."), *bot_spoke(2.5, "Hi.")],
+            *[user_started_speaking(5), user_said(6, "A table."), *bot_spoke(6.5, "When?")],
         ],
         ["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
     ),
     "a user is muted in the middle of speech": (
         [
             *[user_started_speaking(1), user_turn_started(1), user_said(2, "Hello.")],
-            *[user_muted(2.1), *spoken(2.5, "Hi."), user_unmuted(4), *heard(5, "A table.")],
+            *[user_muted(2.1), *bot_spoke(2.5, "Hi."), user_unmuted(4), *user_spoke(5, "A table.")],
         ],
         ["user: Hello.", "assistant: Hi.", "user: A table."],
     ),
     "neither a start nor an end is told any more": (
         [
-            *[user_turn_started(1), user_said(2, "Hello."), *spoken(2.5, "Hi.")],
-            *[user_said(9, "A table."), *spoken(10, "When?")],
+            *[user_turn_started(1), user_said(2, "Hello."), *bot_spoke(2.5, "Hi.")],
+            *[user_said(9, "A table."), *bot_spoke(10, "When?")],
         ],
         ["user: Hello.", "assistant: Hi.", "user: A table.", "assistant: When?"],
     ),
@@ -278,7 +283,7 @@ USER_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         [
             user_turn_started(1),
             user_said(2, "Hello."),
-            *spoken(2.5, "Hi."),
+            *bot_spoke(2.5, "Hi."),
             user_said(3, "It is me."),
         ],
         ["user: Hello. It is me.", "assistant: Hi."],
@@ -354,8 +359,8 @@ SPEAKERS: dict[str, tuple[list[Event], list[tuple[str | None, str | None, str]]]
     ),
     "late words of another user": (
         [
-            *heard(1, "", words_at=1.5),
-            *[user_said(2.1, "Hello.", user="S1"), *spoken(2.5, "Hi.")],
+            *user_spoke(1, "", words_at=1.5),
+            *[user_said(2.1, "Hello.", user="S1"), *bot_spoke(2.5, "Hi.")],
             user_said(3, "And me.", user="S2"),
         ],
         [("S1", None, "Hello."), ("S2", None, "And me.")],
@@ -388,7 +393,7 @@ def test_users_share_the_time_of_a_turn() -> None:
     early = [user_turn_started(1), user_said(2, "Yes.", user="S1"), user_said(5, "No!!", user="S2")]
     assert spans(*early, user_turn_stopped(5)) == [(1, 2), (2, 5)]
     assert spans(
-        *heard(1, "", words_at=3.5, secs=2),
+        *user_spoke(1, "", words_at=3.5, secs=2),
         *[user_said(4, "Yes.", user="S1"), user_said(4.1, "No!!", user="S2")],
     ) == [(1, 2), (2, 3)]
 
@@ -396,7 +401,7 @@ def test_users_share_the_time_of_a_turn() -> None:
 def test_old_turns_keep_their_speakers() -> None:
     """Turns of several users are the same long after, when only their text is kept."""
     events, expected = SPEAKERS["users in one turn"]
-    later = [event for number in range(20) for event in heard(10 * number + 10, "Well.")]
+    later = [event for number in range(20) for event in user_spoke(10 * number + 10, "Well.")]
     turns = report_of(*events, *later, now=300).turns[:3]
     assert [(turn.user_id, turn.language, turn.content) for turn in turns] == expected
 
@@ -413,7 +418,7 @@ REALTIME: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "the assistant greeted": (
         [
-            *spoken(1, "Hi."),
+            *bot_spoke(1, "Hi."),
             bot_started_speaking(4),
             user_said(4.5, "Hello."),
             text_played(5, "Yes?"),
@@ -463,10 +468,10 @@ def test_words_that_no_speech_announced(case: str) -> None:
 
 MUTE: dict[str, tuple[list[Event], list[str]]] = {
     "speech of a muted user (pipecat 3458)": (
-        [user_muted(0), *heard(1, "Echo."), user_unmuted(3), *heard(4, "Hello.")],
+        [user_muted(0), *user_spoke(1, "Echo."), user_unmuted(3), *user_spoke(4, "Hello.")],
         ["user: Hello."],
     ),
-    "empty words (pipecat 5005)": ([*heard(1, " "), *heard(3, "")], []),
+    "empty words (pipecat 5005)": ([*user_spoke(1, " "), *user_spoke(3, "")], []),
     "words of speech before the mute (pipecat 3361)": (
         [
             user_started_speaking(1),
@@ -492,7 +497,7 @@ MUTE: dict[str, tuple[list[Event], list[str]]] = {
         ["user: Hello."],
     ),
     "a noise, and silence": (
-        [user_started_speaking(1), user_stopped_speaking(1.2), *spoken(2, "Hi.")],
+        [user_started_speaking(1), user_stopped_speaking(1.2), *bot_spoke(2, "Hi.")],
         ["assistant: Hi."],
     ),
 }
@@ -506,17 +511,17 @@ def test_nothing_that_nobody_listened_to_makes_a_turn(case: str) -> None:
 
 
 BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
-    "a sentence": (spoken(1, "Hi."), ["assistant: Hi."]),
+    "a sentence": (bot_spoke(1, "Hi."), ["assistant: Hi."]),
     "the output flaps inside one answer (pipecat 453, 1439)": (
-        [*spoken(1, "Hi."), *spoken(2.3, "How are you?"), *spoken(4, "Well?")],
+        [*bot_spoke(1, "Hi."), *bot_spoke(2.3, "How are you?"), *bot_spoke(4, "Well?")],
         ["assistant: Hi. How are you? Well?"],
     ),
     "silence that the output takes for speech (pipecat 2704)": (
         [
-            *spoken(1, "Hi."),
+            *bot_spoke(1, "Hi."),
             bot_started_speaking(3.5),
             bot_stopped_speaking(3.6),
-            *heard(5, "Hello."),
+            *user_spoke(5, "Hello."),
         ],
         ["assistant: Hi.", "user: Hello."],
     ),
@@ -531,21 +536,25 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "a stop that never comes, and a turn of the user": (
         [
-            *[bot_started_speaking(1), text_played(2, "Hi."), *heard(3, "Hello.")],
+            *[bot_started_speaking(1), text_played(2, "Hi."), *user_spoke(3, "Hello.")],
             *[bot_started_speaking(5), text_played(6, "Yes?"), bot_stopped_speaking(6)],
         ],
         ["assistant: Hi.", "user: Hello.", "assistant: Yes?"],
     ),
     "a long pause": (
-        [*spoken(1, "Hi."), *spoken(9, "Are you there?")],
+        [*bot_spoke(1, "Hi."), *bot_spoke(9, "Are you there?")],
         ["assistant: Hi.", "assistant: Are you there?"],
     ),
     "a turn of the user between": (
-        [*spoken(1, "Hi."), *heard(2.1, "Yes.", 0.3), *spoken(2.6, "Great.")],
+        [*bot_spoke(1, "Hi."), *user_spoke(2.1, "Yes.", 0.3), *bot_spoke(2.6, "Great.")],
         ["assistant: Hi.", "user: Yes.", "assistant: Great."],
     ),
     "a turn of the user between whose words come late": (
-        [*spoken(1, "Hi."), *heard(2.1, "Yes.", 0.3, words_at=3), *spoken(2.6, "Great.")],
+        [
+            *bot_spoke(1, "Hi."),
+            *user_spoke(2.1, "Yes.", 0.3, words_at=3),
+            *bot_spoke(2.6, "Great."),
+        ],
         ["assistant: Hi.", "user: Yes.", "assistant: Great."],
     ),
     "words before the announcement": (
@@ -559,8 +568,8 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
     ),
     "words long before the announcement": (
         [
-            *spoken(1, "Hi."),
-            *heard(3, "Hello."),
+            *bot_spoke(1, "Hi."),
+            *user_spoke(3, "Hello."),
             text_played(5, "Yes?"),
             bot_started_speaking(8),
             bot_stopped_speaking(9),
@@ -571,12 +580,12 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
         [
             text_played(1, "Hi."),
             text_played(9, "Yes?"),
-            *heard(10, "Hello."),
+            *user_spoke(10, "Hello."),
             text_played(12, "Well?"),
         ],
         ["assistant: Hi. Yes?", "user: Hello.", "assistant: Well?"],
     ),
-    "empty text": ([*spoken(1, " "), *spoken(2, "Hi.")], ["assistant: Hi."]),
+    "empty text": ([*bot_spoke(1, " "), *bot_spoke(2, "Hi.")], ["assistant: Hi."]),
     "fragments that bring their spaces": (
         [
             bot_started_speaking(1),
@@ -633,7 +642,7 @@ BOT_TURNS: dict[str, tuple[list[Event], list[str]]] = {
             *[bot_started_speaking(1), tts_started(1), audio_made(1, 1)],
             *[text_made(1, word, sounds_at=at) for word, at in (("Hi", 1), ("there.", 3.2))],
             *[text_played(1, "Hi", sounds_at=1), audio_played(2, 1), bot_stopped_speaking(2)],
-            *[*heard(2.2, "Hello.", 0.5), text_played(3.2, "there.", sounds_at=3.2)],
+            *[*user_spoke(2.2, "Hello.", 0.5), text_played(3.2, "there.", sounds_at=3.2)],
         ],
         ["assistant: Hi there.", "user: Hello."],
     ),

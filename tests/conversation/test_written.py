@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.turns import Conversation
-from support.events import event, heard, lines, ns, report_of, spoken, wall
+from support.events import bot_spoke, event, lines, ns, report_of, user_spoke, wall
 
 if TYPE_CHECKING:
     from support.events import Event
@@ -39,7 +39,7 @@ def test_a_written_call_has_turns() -> None:
 
 def test_a_spoken_question_may_be_answered_in_writing() -> None:
     """Each side is spoken or written by itself."""
-    assert lines(*heard(1, "Hello."), *wrote(3, "Hi."), typed(4, "Greet the user.")) == [
+    assert lines(*user_spoke(1, "Hello."), *wrote(3, "Hi."), typed(4, "Greet the user.")) == [
         "user: Hello.",
         "assistant: Hi.",
     ]
@@ -47,26 +47,26 @@ def test_a_spoken_question_may_be_answered_in_writing() -> None:
 
 def test_what_an_application_writes_in_the_user_s_name_is_not_said() -> None:
     """A message that makes the bot greet a user who never speaks is no turn."""
-    assert lines(typed(0.5, "Greet the user."), *spoken(1.2, "Hi.")) == ["assistant: Hi."]
+    assert lines(typed(0.5, "Greet the user."), *bot_spoke(1.2, "Hi.")) == ["assistant: Hi."]
 
 
 def test_in_a_spoken_call_what_is_written_is_not_said() -> None:
     """Text that is also spoken, and messages in the user's name, make no turn."""
-    events = [typed(0.5, "Greet the user."), *wrote(1, "Hi."), *spoken(1.2, "Hi.")]
-    assert lines(*events, *heard(3, "Hello.")) == ["assistant: Hi.", "user: Hello."]
+    events = [typed(0.5, "Greet the user."), *wrote(1, "Hi."), *bot_spoke(1.2, "Hi.")]
+    assert lines(*events, *user_spoke(3, "Hello.")) == ["assistant: Hi.", "user: Hello."]
 
 
 def test_a_user_may_type_in_a_spoken_call() -> None:
     """What the client sent is said, and so is an answer to it that no service was to speak."""
     assert lines(
-        *heard(1, "Hello."),
-        *spoken(2, "Hi."),
+        *user_spoke(1, "Hello."),
+        *bot_spoke(2, "Hi."),
         typed(4, "My number is 12.", client=True),
         *wrote(5, "Thank ", "you.", silent=True),
         *wrote(6, "Anything else?", silent=True),
         typed(7, "No.", client=True),
         *wrote(8, "Good."),
-        *spoken(8.1, "Good."),
+        *bot_spoke(8.1, "Good."),
     ) == [
         *["user: Hello.", "assistant: Hi.", "user: My number is 12.", "assistant: Thank you."],
         *["assistant: Anything else?", "user: No.", "assistant: Good."],

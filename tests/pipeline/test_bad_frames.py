@@ -35,7 +35,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from pipecat_roark import RoarkObserver, compat, guard
 from pipecat_roark.frames import RELEVANT_FRAMES, row_of
-from support.audio import LEFT, RIGHT, heard
+from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import Call, spoken
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ async def test_a_bad_frame_costs_itself_alone(
     if own_recorder:
         assert stored.recording is not None
         for side, secs in ((RIGHT, 0.2), (LEFT, 0.4)):
-            spans = heard(stored.recording, side)
+            spans = audible_ms(stored.recording, side)
             assert any(1000 * secs == pytest.approx(end - begin, abs=20) for begin, end in spans)
     kinds = [match[1] for line in warned if (match := re.search(r"while reading (\w+)", line))]
     assert {"TranscriptionFrame", "TTSTextFrame", "TTSAudioRawFrame"} <= {*kinds}

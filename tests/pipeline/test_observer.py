@@ -31,7 +31,7 @@ from pipecat_roark import CallReport, RoarkObserver, guard
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.local import LocalRoark, StoredCall
-from support.audio import LEFT, RIGHT, channel, heard
+from support.audio import LEFT, RIGHT, audible_ms, channel
 from support.calls import IN_RATE, OUT_RATE, Call, run, spoken, tone
 from support.transcripts import said
 
@@ -85,7 +85,7 @@ def assert_edges(turns: list[dict[str, Any]], recording: Path) -> None:
             for turn in turns
             if turn["role"] == role
         ]
-        audible = heard(recording, side)
+        audible = audible_ms(recording, side)
         assert len(marked) == len(audible)
         for (start, end), (first, last) in zip(marked, audible, strict=True):
             assert start == pytest.approx(first, abs=tolerance)
@@ -177,7 +177,7 @@ async def test_every_end_delivers_the_tail(
     contents = [turn["content"] for turn in arrived.ended["transcript"]]
     assert contents == ["Bye.", "Goodbye."]
     assert arrived.recording is not None
-    ((start, stop),) = heard(arrived.recording, RIGHT)
+    ((start, stop),) = audible_ms(arrived.recording, RIGHT)
     assert stop - start == pytest.approx(520, abs=20)
 
 
@@ -514,7 +514,7 @@ async def test_a_report_that_fails_costs_the_transcript_alone(
     assert arrived.ended["callEndedAt"]
     assert "transcript" not in arrived.ended
     assert arrived.recording is not None
-    assert len(heard(arrived.recording, RIGHT)) == 2
+    assert len(audible_ms(arrived.recording, RIGHT)) == 2
     (warning,) = warned
     assert "LookupError at test_observer.py" in warning
     assert "private" not in warning

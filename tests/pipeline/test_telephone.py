@@ -16,7 +16,7 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, channel
-from support.feed import heard
+from support.feed import audible_secs
 from support.telephone import LINE_RATE, Bot, Caller, listening, recorded
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def check_recording(caller: Caller, call: StoredCall) -> None:
     assert call.recording is not None
     user, rate = channel(call.recording, LEFT)
     bot, _ = channel(call.recording, RIGHT)
-    said = heard(caller.audio(), LINE_RATE, pause=0.1)
-    assert heard(user, rate, pause=0.1) == near(said, TRACK_SECS)
-    assert heard(bot, rate) == near(caller.hears, LINE_SECS)
+    said = audible_secs(caller.audio(), LINE_RATE, pause=0.1)
+    assert audible_secs(user, rate, pause=0.1) == near(said, TRACK_SECS)
+    assert audible_secs(bot, rate) == near(caller.hears, LINE_SECS)
 
 
 @pytest.mark.parametrize("loads", [0.0, 1.0, 2.5])
@@ -113,10 +113,10 @@ async def test_what_waited_is_where_the_callers_own_recorder_has_it(local: Local
     assert call.recording is not None
     voice, rate = channel(call.recording, LEFT)
     tones, _ = channel(call.recording, RIGHT)
-    said = heard(caller.audio(), LINE_RATE, pause=0.1)
-    assert heard(voice, rate, pause=0.1) == near(said, TRACK_SECS)
+    said = audible_secs(caller.audio(), LINE_RATE, pause=0.1)
+    assert audible_secs(voice, rate, pause=0.1) == near(said, TRACK_SECS)
     assert places(report.turns[::2]) == near(caller.says(), TRACK_SECS)
-    assert places(report.turns[1::2]) == near(heard(tones, rate), TRACK_SECS)
+    assert places(report.turns[1::2]) == near(audible_secs(tones, rate), TRACK_SECS)
 
 
 async def test_a_call_on_hold(local: LocalRoark) -> None:

@@ -25,7 +25,7 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frameworks.rtvi import RTVIProcessor
 
 from pipecat_roark import RoarkObserver
-from support.audio import RIGHT, heard
+from support.audio import RIGHT, audible_ms
 from support.calls import run, spoken
 from support.realtime import RealtimeModel
 from support.transcripts import ANSWER, arrived, audible_secs, held, lines, said
@@ -130,7 +130,7 @@ async def test_start_and_stop_within_an_answer_are_one_turn(local: LocalRoark) -
     assert lines(stored) == ["assistant: Hello there. How can I help? Take your time."]
     (turn,) = roark.report().turns
     assert stored.recording is not None
-    spans = heard(stored.recording, RIGHT)
+    spans = audible_ms(stored.recording, RIGHT)
     assert len(spans) >= 3
     assert turn.start_ms == pytest.approx(spans[0][0], abs=20)
     assert turn.end_ms == pytest.approx(spans[-1][1], abs=20)

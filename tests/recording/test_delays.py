@@ -7,7 +7,7 @@ import pytest
 from pipecat.frames.frames import VADUserStartedSpeakingFrame
 
 from support.calls import IN_RATE, tone
-from support.feed import DETECTED, OUT_RATE, Feed, heard, microphone, speech
+from support.feed import DETECTED, OUT_RATE, Feed, audible_secs, microphone, speech
 
 MS = 1_000_000
 ANSWERS = [(1.2, 2.0), (3.4, 4.6)]
@@ -28,7 +28,7 @@ async def test_an_utterance_does_not_begin_before_it_is_announced(early: float) 
     await feed.recorder.stop_recording()
     _, bot = feed.recorded()
     spans = [pytest.approx(span, abs=EXACT_SECS) for span in ANSWERS]
-    assert heard(bot) == spans
+    assert audible_secs(bot) == spans
     assert feed.places("bot") == pytest.approx([*ANSWERS[0], *ANSWERS[1]], abs=EXACT_SECS)
 
 
@@ -44,7 +44,9 @@ async def test_audio_that_comes_early_does_so_after_a_pause_too() -> None:
     )
     await feed.recorder.stop_recording()
     _, bot = feed.recorded()
-    assert heard(bot) == [pytest.approx(span, abs=EXACT_SECS) for span in [(1.2, 2.0), (2.6, 3.4)]]
+    assert audible_secs(bot) == [
+        pytest.approx(span, abs=EXACT_SECS) for span in [(1.2, 2.0), (2.6, 3.4)]
+    ]
 
 
 async def test_a_bot_that_speaks_first_begins_the_recording_when_it_is_announced() -> None:
@@ -65,8 +67,8 @@ async def test_the_smallest_delay_at_the_beginning_counts() -> None:
     await feed.recorder.stop_recording()
     user, bot = feed.recorded()
     assert feed.recorder.origin_ns == pytest.approx(0, abs=EXACT_SECS * 1000 * MS)
-    assert heard(user) == [pytest.approx((0, 3), abs=EXACT_SECS)]
-    assert heard(bot) == [pytest.approx((1.2, 2.0), abs=EXACT_SECS)]
+    assert audible_secs(user) == [pytest.approx((0, 3), abs=EXACT_SECS)]
+    assert audible_secs(bot) == [pytest.approx((1.2, 2.0), abs=EXACT_SECS)]
 
 
 @pytest.mark.parametrize("lasting", [0.02, 0.1])

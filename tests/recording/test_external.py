@@ -20,7 +20,7 @@ from pipecat.transports.base_transport import TransportParams
 
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
-from support.audio import LEFT, RIGHT, heard
+from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import Call, PacedOutput, ScriptedInput, tone
 from support.feed import OUT_RATE, Clock, Feed, Sink, start
 
@@ -168,7 +168,7 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         assert arrived.problems == ()
         assert arrived.ended is not None
         assert arrived.recording is not None
-        sides = [heard(arrived.recording, side)[0] for side in (RIGHT, LEFT)]
+        sides = [audible_ms(arrived.recording, side)[0] for side in (RIGHT, LEFT)]
         assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
 
 
@@ -208,7 +208,7 @@ async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> N
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.problems == ()
     assert arrived.recording is not None
-    user, bot = (heard(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT))
+    user, bot = (audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT))
     expected = [bot[0], user[0], (None, None), bot[1], user[1]]
     assert spans(arrived) == [pytest.approx(span, abs=20) for span in expected]
 
@@ -243,7 +243,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
     await Call(observers=[roark], after_output=[caller]).hold(script)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
-    sides = [heard(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
+    sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
     expected = [span for turn in zip(*sides, strict=True) for span in turn]
     assert spans(arrived) == [pytest.approx(span, abs=20) for span in expected]
 
@@ -275,7 +275,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     await call.hold(script)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
-    sides = [heard(arrived.recording, side)[0] for side in (LEFT, RIGHT)]
+    sides = [audible_ms(arrived.recording, side)[0] for side in (LEFT, RIGHT)]
     assert sides[0][0] > 1000
     assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
 

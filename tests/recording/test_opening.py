@@ -10,7 +10,7 @@ from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpe
 
 from pipecat_roark.recording.timeline import Timeline
 from support.calls import tone
-from support.feed import DETECTED, OUT_RATE, Feed, heard, microphone, speech
+from support.feed import DETECTED, OUT_RATE, Feed, audible_secs, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +73,8 @@ async def test_the_origin_is_where_the_audio_was_spoken(
     await feed.recorder.stop_recording()
     user, bot = feed.recorded()
     assert feed.recorder.origin_ns == pytest.approx(0, abs=20 * MS)
-    assert heard(user) == near(first, SAYS)
-    assert heard(bot) == near(*greeting, ANSWERS)
+    assert audible_secs(user) == near(first, SAYS)
+    assert audible_secs(bot) == near(*greeting, ANSWERS)
     assert feed.places("user") == pytest.approx(SAYS, abs=0.02)
     assert feed.places("bot")[-2:] == pytest.approx(ANSWERS, abs=0.02)
 
@@ -87,8 +87,8 @@ async def test_a_bot_may_speak_long_before_the_backlog_is_read() -> None:
     )
     await feed.recorder.stop_recording()
     user, bot = feed.recorded()
-    assert heard(user) == near((0.5, 1.0), SAYS)
-    assert heard(bot) == near((1.4, 1.88), ANSWERS)
+    assert audible_secs(user) == near((0.5, 1.0), SAYS)
+    assert audible_secs(bot) == near((1.4, 1.88), ANSWERS)
 
 
 async def test_both_may_be_late() -> None:
@@ -104,8 +104,8 @@ async def test_both_may_be_late() -> None:
     )
     await feed.recorder.stop_recording()
     user, bot = feed.recorded()
-    assert heard(user) == near((0.5, 1.5), SAYS)
-    assert heard(bot) == near((0.2, 1.2))
+    assert audible_secs(user) == near((0.5, 1.5), SAYS)
+    assert audible_secs(bot) == near((0.2, 1.2))
 
 
 async def test_the_tail_shows_the_origin_that_is_known_by_then() -> None:
@@ -117,8 +117,8 @@ async def test_the_tail_shows_the_origin_that_is_known_by_then() -> None:
     )
     assert feed.chunks == []
     tail = np.frombuffer(feed.recorder.tail(), "<i2").reshape(-1, 2)
-    assert heard(tail[:, 0]) == near((0.3, 0.6))
-    assert heard(tail[:, 1])[0][0] == pytest.approx(1.1, abs=0.02)
+    assert audible_secs(tail[:, 0]) == near((0.3, 0.6))
+    assert audible_secs(tail[:, 1])[0][0] == pytest.approx(1.1, abs=0.02)
     assert feed.recorder.origin_ns == pytest.approx(0, abs=20 * MS)
     assert feed.places("bot") == pytest.approx([1.1], abs=0.02)
 

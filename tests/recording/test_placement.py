@@ -15,7 +15,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import TransportParams
 
 from support.calls import IN_RATE, OUT_RATE, Call, PacedOutput, ScriptedInput, tone
-from support.feed import Feed, heard, microphone, speech
+from support.feed import Feed, audible_secs, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ async def test_a_recorder_behind_the_output_knows_it(
     await Placed(place, feed.recorder).hold(says_a_word)
     assert feed.recorder.in_pipeline
     assert feed.recorder.after_output
-    assert heard(feed.recorded()[1])
+    assert audible_secs(feed.recorded()[1])
 
 
 @pytest.mark.parametrize("place", BEFORE.values(), ids=BEFORE)

@@ -28,7 +28,7 @@ from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.listener import Recorder
 from support.calls import tone
-from support.feed import OUT_RATE, Feed, bursts, heard, microphone, speech
+from support.feed import OUT_RATE, Feed, audible_secs, bursts, microphone, speech
 
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame
@@ -87,7 +87,9 @@ async def test_speech_that_nothing_paces_begins_when_it_comes() -> None:
         *(speech(tone(2, OUT_RATE), begin, arrives=bursts(begin))[1:-1] for begin in (1, 11)),
     )
     await feed.recorder.stop_recording()
-    assert [start for start, _ in heard(feed.recorded()[1])] == pytest.approx([1, 11], abs=0.02)
+    assert [start for start, _ in audible_secs(feed.recorded()[1])] == pytest.approx(
+        [1, 11], abs=0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ async def test_the_rate_is_that_of_the_pipeline(out_rate: int) -> None:
     await feed.recorder.stop_recording()
     assert feed.recorder.sample_rate == out_rate
     for samples in feed.recorded():
-        assert heard(samples, out_rate) == [pytest.approx((0, 2), abs=0.02)]
+        assert audible_secs(samples, out_rate) == [pytest.approx((0, 2), abs=0.02)]
 
 
 async def test_a_torn_sample_is_dropped(feed: Feed) -> None:
@@ -163,7 +165,7 @@ async def test_a_rate_that_changes_in_mid_call(feed: Feed) -> None:
     await feed.recorder.stop_recording()
     user, _ = feed.recorded()
     assert len(user) == 8 * OUT_RATE
-    assert heard(user, pause=0.005) == [pytest.approx((0, 8), abs=0.001)]
+    assert audible_secs(user, pause=0.005) == [pytest.approx((0, 8), abs=0.001)]
 
 
 def altered(frame: Frame, **values: object) -> Frame:
@@ -218,8 +220,8 @@ async def test_the_call_begins_with_what_can_be_used(feed: Feed) -> None:
     await feed.recorder.stop_recording()
     assert feed.recorder.origin_ns == 3_000_000_000
     user, bot = feed.recorded()
-    assert heard(user) == [pytest.approx((0, 2), abs=0.001)]
-    assert heard(bot) == [pytest.approx((0.2, 1.2), abs=0.02)]
+    assert audible_secs(user) == [pytest.approx((0, 2), abs=0.001)]
+    assert audible_secs(bot) == [pytest.approx((0.2, 1.2), abs=0.02)]
 
 
 async def test_an_error_of_its_own_stays_inside(
@@ -284,8 +286,8 @@ async def test_a_pause_of_the_recording_is_silence(feed: Feed) -> None:
     await recorder.stop_recording()
     user, bot = feed.recorded()
     expected = [pytest.approx(span, abs=0.02) for span in ((0, 3.1), (13.1, 15.1))]
-    assert heard(user) == expected
-    assert heard(bot) == [pytest.approx((14, 15), abs=0.02)]
+    assert audible_secs(user) == expected
+    assert audible_secs(bot) == [pytest.approx((14, 15), abs=0.02)]
 
 
 @pytest.mark.skipif(STOP is None, reason="this Pipecat has no events for it")
@@ -319,7 +321,7 @@ async def test_frames_pause_and_resume(feed: Feed) -> None:
     await feed.play(microphone(tone(1, 16000), 2))
     await feed.push(EndFrame())
     expected = [pytest.approx(span, abs=0.02) for span in ((0, 1), (2, 3))]
-    assert heard(feed.recorded()[0]) == expected
+    assert audible_secs(feed.recorded()[0]) == expected
     assert [type(frame) for frame in feed.sink.frames if isinstance(frame, (START, STOP))] == [
         STOP,
         START,
@@ -335,7 +337,7 @@ async def test_a_short_pause_of_the_recording(feed: Feed) -> None:
     await feed.play(microphone(tone(1, OUT_RATE), 0.9, rate=OUT_RATE))
     await feed.recorder.stop_recording()
     expected = [pytest.approx(span, abs=0.001) for span in ((0, 0.8), (0.9, 1.9))]
-    assert heard(feed.recorded()[0]) == expected
+    assert audible_secs(feed.recorded()[0]) == expected
 
 
 async def test_a_recording_may_begin_later() -> None:
@@ -349,7 +351,7 @@ async def test_a_recording_may_begin_later() -> None:
     await feed.play(microphone(tone(1, 16000), 5))
     await feed.recorder.stop_recording()
     assert feed.recorder.origin_ns == 5_000_000_000
-    assert heard(feed.recorded()[0]) == [pytest.approx((0, 1), abs=0.001)]
+    assert audible_secs(feed.recorded()[0]) == [pytest.approx((0, 1), abs=0.001)]
 
 
 async def test_before_the_first_frame_no_place_is_known(feed: Feed) -> None:
@@ -392,7 +394,7 @@ async def test_destinations_are_heard_at_the_same_time(feed: Feed) -> None:
     )
     await feed.recorder.stop_recording()
     _, bot = feed.recorded()
-    assert heard(bot) == [pytest.approx((0, 1.5), abs=0.02)]
+    assert audible_secs(bot) == [pytest.approx((0, 1.5), abs=0.02)]
     assert bot[:OUT_RATE].max() == 8000
     assert feed.bot_edges == [("from", 0), ("from", None), ("until", OUT_RATE), ("until", None)]
 

@@ -20,7 +20,17 @@ from pipecat.frames.frames import (
 )
 
 from support.calls import tone
-from support.feed import DETECTED, OUT_RATE, Feed, bursts, heard, microphone, record, speech, stalls
+from support.feed import (
+    DETECTED,
+    OUT_RATE,
+    Feed,
+    audible_secs,
+    bursts,
+    microphone,
+    record,
+    speech,
+    stalls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +95,7 @@ async def test_speech_that_comes_faster_than_real_time_is_kept_whole() -> None:
     ]
     user, bot = await record(microphone(tone(300, IN_RATE)), arrivals)
     assert len(bot) / OUT_RATE == pytest.approx(300, abs=0.02)
-    spans = heard(bot)
+    spans = audible_secs(bot)
     assert [start for start, _ in spans] == pytest.approx([*begins], abs=0.02)
     for start, end in spans:
         assert np.array_equal(bot[round(start * OUT_RATE) : round(end * OUT_RATE)], spoken)
@@ -130,7 +140,7 @@ async def test_every_utterance_stands_where_it_was(
     """Each utterance begins within 20 ms of its time, on its own channel, and has its length."""
     channels = await record(*arrivals)
     for samples, begins in zip(channels, (user_at, bot_at), strict=True):
-        spans = heard(samples)
+        spans = audible_secs(samples)
         assert [start for start, _ in spans] == pytest.approx(begins, abs=0.02)
         assert [end - start for start, end in spans] == pytest.approx([2] * len(spans), abs=0.002)
 
@@ -168,7 +178,7 @@ async def test_half_an_hour_of_jitter_leaves_both_in_step() -> None:
     said, spoken = tone(secs, IN_RATE), tone(secs, OUT_RATE, 660)
     user, bot = await record(microphone(said, arrives=network), speech(spoken, arrives=network))
     assert len(user) == pytest.approx(secs * OUT_RATE, abs=0.02 * OUT_RATE)
-    ends = [heard(samples)[-1][1] for samples in (user, bot)]
+    ends = [audible_secs(samples)[-1][1] for samples in (user, bot)]
     assert ends[0] == pytest.approx(ends[1], abs=0.02)
     for samples, hertz in ((user, 440), (bot, 660)):
         assert longest_silence(samples) < 0.005
@@ -240,9 +250,9 @@ async def test_noted_edges_are_where_speech_can_be_heard(
     )
     await feed.recorder.stop_recording()
     user, bot = feed.recorded()
-    assert feed.places("user") == pytest.approx([*chain(*heard(user))], abs=0.04)
-    assert feed.places("bot") == pytest.approx([*chain(*heard(bot))], abs=0.02)
-    assert [start for start, _ in heard(user)] == pytest.approx(
+    assert feed.places("user") == pytest.approx([*chain(*audible_secs(user))], abs=0.04)
+    assert feed.places("bot") == pytest.approx([*chain(*audible_secs(bot))], abs=0.02)
+    assert [start for start, _ in audible_secs(user)] == pytest.approx(
         [begin + 0.3 for begin in begins], abs=0.02
     )
 

@@ -24,10 +24,9 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from pipecat_roark import RoarkObserver
-from support.audio import LEFT, LOUD, RIGHT, channel
-from support.audio import heard as heard_ms
+from support.audio import LEFT, LOUD, RIGHT, audible_ms, channel
 from support.calls import IN_RATE, Call, ScriptedInput, spoken, tone
-from support.feed import OUT_RATE, heard
+from support.feed import OUT_RATE, audible_secs
 from support.live import PERIOD, LiveCall
 
 if TYPE_CHECKING:
@@ -45,7 +44,9 @@ async def test_a_call_in_real_time() -> None:
     channels = call.feed.recorded()
     assert len(channels[0]) / OUT_RATE == pytest.approx(PERIOD, abs=0.02)
     for samples, spans in zip(channels, call.truth(), strict=True):
-        assert heard(samples, pause=0.005) == [pytest.approx(span, abs=0.02) for span in spans]
+        assert audible_secs(samples, pause=0.005) == [
+            pytest.approx(span, abs=0.02) for span in spans
+        ]
 
 
 class Tap(FrameProcessor):
@@ -201,7 +202,7 @@ async def test_a_call_whose_first_second_waited(local: LocalRoark) -> None:
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.problems == ()
     assert arrived.recording is not None
-    (waited, goodbye), (hello,) = (heard_ms(arrived.recording, side) for side in (LEFT, RIGHT))
+    (waited, goodbye), (hello,) = (audible_ms(arrived.recording, side) for side in (LEFT, RIGHT))
     assert waited == pytest.approx((300, 700), abs=20)
     turns = roark.report().turns
     places = [(turn.start_ms, turn.end_ms) for turn in turns]

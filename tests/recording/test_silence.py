@@ -18,7 +18,7 @@ from pipecat_roark.recording.samples import SampleQueue, silence
 from pipecat_roark.recording.ticker import Ticker
 from pipecat_roark.recording.track import HOLD_SECS
 from support.calls import tone
-from support.feed import OUT_RATE, SECOND, Feed, heard, microphone, speech
+from support.feed import OUT_RATE, SECOND, Feed, audible_secs, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,8 +55,8 @@ async def test_silence_goes_out_as_time_passes(feed: Feed) -> None:
     await feed.push(EndFrame())
     user, bot = feed.recorded()
     expected = [pytest.approx(span, abs=0.02) for span in ((0, 1), (601, 602))]
-    assert heard(user) == expected
-    assert heard(bot) == [pytest.approx((603, 604), abs=0.02)]
+    assert audible_secs(user) == expected
+    assert audible_secs(bot) == [pytest.approx((603, 604), abs=0.02)]
 
 
 async def test_silent_chunks_are_one_object(feed: Feed) -> None:
@@ -92,7 +92,7 @@ async def test_an_hour_that_passed_at_once_holds_nothing_up() -> None:
     assert time.perf_counter() - began < 0.25
     assert [len(chunk) for chunk in feed.chunks[:-1]] == [CHUNK_BYTES] * (len(feed.chunks) - 1)
     user, _ = feed.recorded()
-    assert heard(user) == [pytest.approx(span, abs=0.02) for span in ((0, 1), (3601, 3602))]
+    assert audible_secs(user) == [pytest.approx(span, abs=0.02) for span in ((0, 1), (3601, 3602))]
 
 
 async def test_frames_that_wait_are_laid_without_a_next_one(feed: Feed) -> None:
@@ -101,7 +101,7 @@ async def test_frames_that_wait_are_laid_without_a_next_one(feed: Feed) -> None:
     feed.clock.now += 8 * SECOND
     await turns()
     user, _ = feed.recorded()
-    assert heard(user) == [pytest.approx((0, 9), abs=0.001)]
+    assert audible_secs(user) == [pytest.approx((0, 9), abs=0.001)]
 
 
 async def test_a_pause_of_the_recording_passes_without_work(feed: Feed) -> None:

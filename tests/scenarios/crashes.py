@@ -18,7 +18,7 @@ from pipecat.frames.frames import FunctionCallInProgressFrame, FunctionCallResul
 from pipecat_roark import RoarkObserver
 from pipecat_roark.delivery.recovery import Recovery
 from scenarios import exits
-from support.audio import LEFT, RIGHT, heard
+from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import Call
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _faults_of_audio(call: StoredCall, facts: list[list[str]]) -> Iterator[str]:
     if not captured - LOST_MS <= recorded <= captured + LOST_MS:
         yield f"{recorded} ms of audio instead of {captured}"
     for role, side in (("Answer", RIGHT), ("Question", LEFT)):
-        tones = heard(call.recording, side) if call.recording is not None else []
+        tones = audible_ms(call.recording, side) if call.recording is not None else []
         finished = sum(kind == "turn" and what.startswith(role) for kind, what in facts)
         if not finished - 1 <= len(tones) <= finished + 1:
             yield f"{len(tones)} tones of {finished} turns ({role})"

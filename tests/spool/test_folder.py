@@ -83,7 +83,7 @@ def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     """A process that holds many calls one after the other does not run out of descriptors."""
     before = len(list(Path("/dev/fd").iterdir()))
-    call = held(tmp_path, "call-started", live=True)
+    call = spooled_call(tmp_path, "call-started", live=True)
     assert SpooledCall.lock(call.path) is None
     call.release(done=False)
     taken = SpooledCall.lock(call.path)
@@ -107,7 +107,9 @@ def test_a_process_may_die_between_chunk_and_tail(
     call.release(done=True)
 
 
-def held(spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2) -> SpooledCall:
+def spooled_call(
+    spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2
+) -> SpooledCall:
     """Put a call with a few chunks into a spool."""
     call = SpooledCall.create(spool_dir, "call", OWNER)
     for index in range(chunks):
@@ -122,9 +124,9 @@ def held(spool_dir: Path, *arrived: str, live: bool = False, chunks: int = 2) ->
 def test_a_full_spool_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All calls together count; one of which nothing arrived keeps its audio, and so a live one."""
     monkeypatch.setattr("pipecat_roark.spool.room.MAX_BYTES", 1000)
-    left = held(tmp_path)
-    live = held(tmp_path, "call-started", live=True)
-    own = held(tmp_path, "call-started", live=True, chunks=6)
+    left = spooled_call(tmp_path)
+    live = spooled_call(tmp_path, "call-started", live=True)
+    own = spooled_call(tmp_path, "call-started", live=True, chunks=6)
     with pytest.raises(OSError, match="the spool is full"):
         own.write_chunk(6, bytes(1))
     assert [len(call.chunks()) for call in (left, live, own)] == [2, 2, 6]
@@ -140,9 +142,12 @@ def test_calls_that_began_to_arrive_make_room(
     (tmp_path / "0-strange" / "journal").mkdir(parents=True)
     (tmp_path / "1-damaged").mkdir()
     (tmp_path / "1-damaged" / "journal").touch()
-    untouched = held(tmp_path)
-    older, newer = held(tmp_path, "call-started"), held(tmp_path, "call-started", chunks=4)
-    own = held(tmp_path, live=True)
+    untouched = spooled_call(tmp_path)
+    older, newer = (
+        spooled_call(tmp_path, "call-started"),
+        spooled_call(tmp_path, "call-started", chunks=4),
+    )
+    own = spooled_call(tmp_path, live=True)
     own.write_chunk(2, bytes(300))
     assert [len(call.chunks()) for call in (untouched, older, newer)] == [2, 0, 3]
     assert older.read().absent == {0: 100, 1: 100}
@@ -155,7 +160,7 @@ def test_a_file_that_finds_no_room_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No part of it is left, and its tail is removed, too."""
-    call = held(tmp_path, live=True, chunks=0)
+    call = spooled_call(tmp_path, live=True, chunks=0)
     call.write_tail(0, b"\x01" * 200)
 
     def fail(*_: object) -> None:
@@ -185,7 +190,7 @@ def test_remains_are_removed(tmp_path: Path, secs: float) -> None:
     (folder / "000001.tail").touch()
     strange = tmp_path / "strange"
     strange.mkdir()
-    call = held(tmp_path)
+    call = spooled_call(tmp_path)
     remove_remains(tmp_path)
     assert strange.exists()
     assert call.path.exists()
@@ -252,7 +257,7 @@ def test_a_call_is_gone_as_soon_as_it_begins_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that dies while it removes a call leaves nothing that is delivered again."""
-    call = held(tmp_path, live=True)
+    call = spooled_call(tmp_path, live=True)
 
     def fail(*_: object) -> None:
         raise PermissionError

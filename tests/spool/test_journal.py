@@ -49,7 +49,7 @@ DRAFTS = [
 ]
 
 
-def lines() -> list[bytes]:
+def journal_lines() -> list[bytes]:
     """Return the journal of a call that was drafted again and again, a line each second."""
     entries: list[dict[str, Any]] = [{"started": '{"event":"call-started"}'}]
     last: Any = {}
@@ -65,7 +65,7 @@ def lines() -> list[bytes]:
 
 def test_a_call_that_died_ends_as_it_was_last_known() -> None:
     """The last draft, with an honest reason and the time of the last line."""
-    written = lines()
+    written = journal_lines()
     read = replay(b"".join(written))
     at = json.loads(written[-1])["at"]
     assert json.loads(read.ended) == {
@@ -84,7 +84,7 @@ def test_a_call_that_died_ends_as_it_was_last_known() -> None:
 def test_an_event_is_kept_to_the_byte() -> None:
     """An event is sent again in the same bytes, whatever it contains."""
     event = '{"event":"call-ended","content":"né\\"\\n"}'.encode()
-    read = replay(b"".join([*lines(), journal.line(AT, ended=event.decode())]))
+    read = replay(b"".join([*journal_lines(), journal.line(AT, ended=event.decode())]))
     assert read.ended == event
     assert read.finished
 
@@ -92,14 +92,14 @@ def test_an_event_is_kept_to_the_byte() -> None:
 def test_it_knows_which_chunks_are_where() -> None:
     """Those that arrived, and the size of those that are not on disk."""
     entries: list[dict[str, object]] = [{"absent": 3, "size": 400}, {"arrived": 2}, {"arrived": 3}]
-    read = replay(b"".join([*lines(), *(journal.line(AT, **entry) for entry in entries)]))
+    read = replay(b"".join([*journal_lines(), *(journal.line(AT, **entry) for entry in entries)]))
     assert read.absent == {3: 400}
     assert read.arrived == {"call-started", 2, 3}
 
 
 def test_a_journal_cut_anywhere_still_replays() -> None:
     """At every byte, all whole lines hold; without the first one it is no journal."""
-    data = b"".join(lines())
+    data = b"".join(journal_lines())
     first = data.index(b"\n")
     sizes = []
     for cut in range(len(data) + 1):
@@ -127,8 +127,8 @@ def test_a_journal_cut_anywhere_still_replays() -> None:
 )
 def test_a_damaged_line_is_passed_over(damage: bytes) -> None:
     """All other lines still count."""
-    head, *others = lines()
-    assert replay(b"".join([head, damage, *others])) == replay(b"".join(lines()))
+    head, *others = journal_lines()
+    assert replay(b"".join([head, damage, *others])) == replay(b"".join(journal_lines()))
 
 
 @pytest.mark.parametrize("said", [{"version": 1}, {"pipecatCallId": "call#1"}])
@@ -154,7 +154,7 @@ def test_a_newer_journal_is_left_alone() -> None:
 def test_an_event_of_any_name_is_kept() -> None:
     """Also one that only a later version sends."""
     entry = journal.event("call-paused", '{"née":1}'.encode())
-    read = replay(b"".join([*lines(), journal.line(AT, **entry)]))
+    read = replay(b"".join([*journal_lines(), journal.line(AT, **entry)]))
     assert read.events == {
         "call-started": b'{"event":"call-started"}',
         "call-paused": '{"née":1}'.encode(),

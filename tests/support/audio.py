@@ -25,7 +25,7 @@ def channel(recording: Path, side: int) -> tuple[NDArray[np.int16], int]:
         return samples.astype(np.int16), file.getframerate()
 
 
-def heard(recording: Path, side: int, *, pause_ms: int = 150) -> list[tuple[float, float]]:
+def audible_ms(recording: Path, side: int, *, pause_ms: int = 150) -> list[tuple[float, float]]:
     """Return where tones begin and end on a channel, in milliseconds."""
     samples, rate = channel(recording, side)
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)

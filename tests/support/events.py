@@ -178,7 +178,7 @@ def ended(at: float) -> Event:
     return lambda state: state.ended(ns(at), "agent-ended")
 
 
-def spoken(at: float, text: str, secs: float = 1.0) -> list[Event]:
+def bot_spoke(at: float, text: str, secs: float = 1.0) -> list[Event]:
     """Return that the bot spoke a sentence, whole."""
     return [
         bot_started_speaking(at),
@@ -190,7 +190,9 @@ def spoken(at: float, text: str, secs: float = 1.0) -> list[Event]:
     ]
 
 
-def heard(at: float, text: str, secs: float = 1.0, *, words_at: float | None = None) -> list[Event]:
+def user_spoke(
+    at: float, text: str, secs: float = 1.0, *, words_at: float | None = None
+) -> list[Event]:
     """Return that the user spoke a sentence, whole, with every frame there is."""
     return [
         user_started_speaking(at),

@@ -183,7 +183,7 @@ async def record(*arrivals: Iterable[Arrival], out_rate: int = OUT_RATE) -> tupl
     return feed.recorded()
 
 
-def heard(samples: Samples, rate: int = OUT_RATE, *, pause: float = 0.06) -> list[Span]:
+def audible_secs(samples: Samples, rate: int = OUT_RATE, *, pause: float = 0.06) -> list[Span]:
     """Return where sounds begin and end, in seconds."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
     if not len(loud):
