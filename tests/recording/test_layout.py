@@ -166,3 +166,16 @@ def test_stalls_add_up(fills: bool) -> None:  # noqa: FBT001
     hands_out(layout, user, sound(ms=shift + 25000))
     span = layout.span_ms("user", 22000 * MS, 23000 * MS)
     assert span == pytest.approx((shift + 22000, shift + 23000), abs=20)
+
+
+def test_nothing_is_taken_out_of_speech() -> None:
+    """Silence that a recorder inserts into speech doesn't cut off the part before it."""
+    layout = Layout()
+    hears(layout, 0, 3000)
+    for _ in range(13):
+        layout.add_frame("user", 3260 * MS, 20 * MS)
+    hears(layout, 3260, 8000)
+    sounds = sound((4110, 4230), (4390, 4870), ms=8240)
+    hands_out(layout, sounds, sound(ms=8240))
+    span = layout.span_ms("user", 4000 * MS, 4600 * MS)
+    assert span == pytest.approx((4110, 4870), abs=10)

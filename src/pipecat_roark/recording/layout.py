@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _NEAR_SECS = 3.0
 """How much of the recording around an edge is searched; the noise is measured in it, too."""
+_INEXACT_SECS = 0.1
+"""By how much announced speech may be longer than its sound."""
 _PIECE_WINDOWS = 100
 """How much audio is measured in one piece, so that none holds up the event loop."""
 
@@ -158,8 +161,12 @@ class Layout:
         stretch = next(overlapping, None)
         if stretch is None or (self._finished and self._by_clock(stretch, start) > self._secs):
             return None
-        begin = self._edge(stretch, speaker, start)
-        over = self._edge(stretch, speaker, end, ends=True)
+        begins = self._edges(stretch, speaker, start)
+        overs = self._edges(stretch, speaker, end, ends=True)
+        spoken = (end - start) / SECOND - _INEXACT_SECS
+        # A recorder inserts silence into speech, but takes nothing out of it.
+        possible = (pair for pair in product(begins, overs) if pair[1] - pair[0] >= spoken)
+        begin, over = next(possible, (begins[0], overs[0]))
         return round(1000 * begin), max(round(1000 * begin), round(1000 * over))
 
     def _place(self, stretch: _Stretch, at: int) -> float:
@@ -176,17 +183,17 @@ class Layout:
     def _by_clock(stretch: _Stretch, at: int) -> float:
         return stretch.base + max(0, at - stretch.origin) / SECOND
 
-    def _edge(self, stretch: _Stretch, speaker: Speaker, at: int, *, ends: bool = False) -> float:
-        """Return where speech begins or ends, in seconds: by its sound, or else by the clock."""
+    def _edges(
+        self, stretch: _Stretch, speaker: Speaker, at: int, *, ends: bool = False
+    ) -> list[float]:
+        """Return where speech may begin or end, in seconds: by its sound, or else by the clock."""
         place = self._place(stretch, at)
         laid = stretch.base + max(0, stretch.laid(speaker, at)) / SECOND
         # Old Pipecats don't keep the bot in step with a user whose first frames waited.
         arrived = place - (stretch.first - stretch.origin) / SECOND
-        for guess in dict.fromkeys((laid, place, arrived)):
-            heard = self._heard(speaker, guess, ends=ends)
-            if heard is not None:
-                return heard
-        return place
+        guesses = dict.fromkeys((laid, place, arrived))
+        heard = [self._heard(speaker, guess, ends=ends) for guess in guesses]
+        return [edge for edge in heard if edge is not None] or [place]
 
     def _heard(self, speaker: Speaker, place: float, *, ends: bool) -> float | None:
         """Return where the sound of a speaker begins or ends near a place, in seconds."""
