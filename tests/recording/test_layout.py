@@ -175,7 +175,7 @@ def test_nothing_is_taken_out_of_speech() -> None:
     for _ in range(13):
         layout.add_frame("user", 3260 * MS, 20 * MS)
     hears(layout, 3260, 8000)
-    sounds = sound((4110, 4230), (4390, 4870), ms=8240)
+    sounds = sound((4110, 4180), (4340, 4870), ms=8240)
     hands_out(layout, sounds, sound(ms=8240))
-    span = layout.span_ms("user", 4000 * MS, 4600 * MS)
+    span = layout.span_ms("user", 4000 * MS, 4640 * MS)
     assert span == pytest.approx((4110, 4870), abs=10)
