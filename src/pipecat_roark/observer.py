@@ -140,8 +140,8 @@ class RoarkObserver(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
         frame = data.frame
-        if type(frame) in self._ignored or (
-            frame.id in self._seen and data.destination in self._quiet
+        if (frame.id in self._seen and data.destination in self._quiet) or (
+            type(frame) in self._ignored
         ):
             return
         with self._watcher.boundary:

@@ -1,4 +1,4 @@
-"""Calls in a row leave nothing behind in their process."""
+"""Calls in a row leave nothing behind in their process, and a long one keeps little."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.frames.frames import EndFrame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.observers.base_observer import FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.processors.frame_processor import FrameDirection
 
 from pipecat_roark import RoarkObserver
-from support.calls import IN_RATE, OUT_RATE, run
+from pipecat_roark.sighting import REMEMBERED
+from support.calls import IN_RATE, OUT_RATE, run, spoken
+from support.feed import Clock, Sink, start
 
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
@@ -60,3 +64,18 @@ async def test_calls_in_a_row_leak_nothing(local: LocalRoark, tmp_path: Path) ->
     )
     assert list(spool_dir.iterdir()) == []
     assert sum(call.complete for call in local.calls.values()) == CALLS + 1
+
+
+async def test_the_frames_of_a_long_call_are_forgotten(local: LocalRoark) -> None:
+    """What is remembered of them is bounded."""
+    roark = RoarkObserver(agent_id="front-desk")
+    source, destination, clock = Sink(), Sink(), Clock()
+    for processor in (source, destination):
+        await start(processor, clock, OUT_RATE)
+    ends = source, destination
+    words = [spoken("Hi.") for _ in range(REMEMBERED + 100)]
+    for at, word in enumerate(words):
+        await roark.on_push_frame(FramePushed(*ends, word, FrameDirection.DOWNSTREAM, at))
+    assert [*roark._watcher.seen] == [word.id for word in words[100:]]  # noqa: SLF001
+    await roark.aflush()
+    assert local.calls[roark.pipecat_call_id].ended is not None
