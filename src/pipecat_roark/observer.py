@@ -140,7 +140,7 @@ class RoarkObserver(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
         frame = data.frame
-        if (frame.id in self._seen and data.destination in self._quiet) or (
+        if (frame.id in self._seen and id(data.destination) in self._quiet) or (
             type(frame) in self._ignored
         ):
             return

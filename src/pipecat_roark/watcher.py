@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
+    LLMMessagesAppendFrame,
     StartFrame,
     StopFrame,
     TranscriptionFrame,
@@ -109,9 +110,10 @@ class Watcher:
         """Types of frame that nothing is read of."""
         self.seen: dict[int, None] = {}
         """Ids of the frames of which only their way through output and recorder matters now."""
-        self.quiet: set[FrameProcessor] = set()
-        """The processors to which such a frame may go unread: no output, none that is fed by one,
-        and not the recorder if nothing else shows what it gets."""
+        self.quiet: dict[int, FrameProcessor] = {}
+        """The processors to which such a frame may go unread, by `id`, as not every one can be
+        hashed: no output, none that is fed by one, and not the recorder if nothing else shows what
+        it gets."""
         self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
@@ -159,9 +161,9 @@ class Watcher:
             if len(self.seen) > REMEMBERED:
                 del self.seen[next(iter(self.seen))]
         if fed or (to is self.recorder.processor and not self.recorder.reads_inline):
-            self.quiet.discard(to)
+            self.quiet.pop(id(to), None)
         else:
-            self.quiet.add(to)
+            self.quiet[id(to)] = to
 
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""
@@ -187,8 +189,8 @@ class Watcher:
             elif traits.ends:
                 self.call.note_reason(_reason(frame))
                 self.call.end()
-            elif isinstance(frame, InterruptionFrame):
-                pass  # It has passed the output. The observer knows when the output got it.
+            elif isinstance(frame, (InterruptionFrame, LLMMessagesAppendFrame)):
+                pass  # The observer knows when the output got the one, and who sent the other.
             elif self.recorder.after_output or not isinstance(frame, TTSTextFrame):
                 self._read(frame, Sighting(at, played=True, track=track))
 
