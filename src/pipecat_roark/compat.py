@@ -88,7 +88,7 @@ def skips_speech(frame: Frame) -> bool:
 def is_client(source: object) -> bool:
     """Return whether a processor passes on what the user's client sends: Pipecat's RTVI processor.
 
-    Its module has two places; it is known by the name of its class.
+    It is known by the name of its class, because the import of its module takes time.
     """
     return any(kind.__name__ == "RTVIProcessor" for kind in type(source).__mro__)
 

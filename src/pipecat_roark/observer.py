@@ -140,10 +140,13 @@ class RoarkObserver(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
         frame = data.frame
-        if (frame.id in self._seen and id(data.destination) in self._quiet) or (
-            type(frame) in self._ignored
-        ):
-            return
+        try:
+            if (frame.id in self._seen and data.destination in self._quiet) or (
+                type(frame) in self._ignored
+            ):
+                return
+        except TypeError:  # a processor that can't be hashed; `suppress` costs more
+            pass
         with self._watcher.boundary:
             await self._watcher.see(data)
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 from pipecat.frames.frames import (
-    Frame,
     InputAudioRawFrame,
     InterruptionFrame,
     LLMMessagesAppendFrame,
@@ -51,6 +50,7 @@ from pipecat_roark.sighting import REMEMBERED, Sighting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver, FramePushed
     from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
@@ -110,10 +110,9 @@ class Watcher:
         """Types of frame that nothing is read of."""
         self.seen: dict[int, None] = {}
         """Ids of the frames of which only their way through output and recorder matters now."""
-        self.quiet: dict[int, FrameProcessor] = {}
-        """The processors to which such a frame may go unread, by `id`, as not every one can be
-        hashed: no output, none that is fed by one, and not the recorder if nothing else shows what
-        it gets."""
+        self.quiet: set[FrameProcessor] = set()
+        """The processors to which such a frame may go unread: no output, none that is fed by one,
+        not the recorder if nothing else shows what it gets, and none that can't be hashed."""
         self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
@@ -124,7 +123,8 @@ class Watcher:
     async def see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""
         frame = data.frame
-        traits = _TRAITS[type(frame)]
+        kind: type = type(frame)
+        traits = _traits(kind)
         released, handed = _is_output(type(data.source)), _is_output(type(data.destination))
         downstream = data.direction is FrameDirection.DOWNSTREAM
         self._note_sighting(data, traits, fed=handed or (released and downstream))
@@ -160,10 +160,12 @@ class Watcher:
             self.seen[frame.id] = None
             if len(self.seen) > REMEMBERED:
                 del self.seen[next(iter(self.seen))]
+        if type(to).__hash__ is None:
+            return
         if fed or (to is self.recorder.processor and not self.recorder.reads_inline):
-            self.quiet.pop(id(to), None)
+            self.quiet.discard(to)
         else:
-            self.quiet[id(to)] = to
+            self.quiet.add(to)
 
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""
@@ -180,7 +182,8 @@ class Watcher:
     def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
         """Read a frame that passes the recorder, where nothing is dropped."""
         self._user_recorded |= track.has_user_audio
-        traits = _TRAITS[type(frame)]
+        kind: type = type(frame)
+        traits = _traits(kind)
         if not traits.relevant:
             return
         with self.boundary:
@@ -274,26 +277,20 @@ class _Traits(NamedTuple):
     speaking: bool
 
 
-class _TraitsOfTypes(dict[type[Frame], _Traits]):
-    """The traits of all types that were asked for."""
-
-    def __missing__(self, kind: type[Frame]) -> _Traits:
-        self[kind] = _Traits(
-            relevant=issubclass(kind, RELEVANT_FRAMES),
-            audio=issubclass(kind, AUDIO_FRAMES),
-            user_audio=issubclass(kind, InputAudioRawFrame),
-            starts=issubclass(kind, StartFrame),
-            ends=issubclass(kind, END_FRAMES),
-            speaking=issubclass(kind, SPEAKING_FRAMES),
-        )
-        return self[kind]
-
-
-_TRAITS = _TraitsOfTypes()
+@cache
+def _traits(kind: type) -> _Traits:
+    return _Traits(
+        relevant=issubclass(kind, RELEVANT_FRAMES),
+        audio=issubclass(kind, AUDIO_FRAMES),
+        user_audio=issubclass(kind, InputAudioRawFrame),
+        starts=issubclass(kind, StartFrame),
+        ends=issubclass(kind, END_FRAMES),
+        speaking=issubclass(kind, SPEAKING_FRAMES),
+    )
 
 
 @cache
-def _is_output(kind: type[FrameProcessor]) -> bool:
+def _is_output(kind: type) -> bool:
     return issubclass(kind, BaseOutputTransport)
 
 

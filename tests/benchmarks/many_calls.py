@@ -106,6 +106,11 @@ async def talk(call: Call) -> None:
     await call.end()
 
 
+async def hold(call: Call) -> None:
+    """Hold a call to its end."""
+    await call.hold(talk)
+
+
 async def held(make: Callable[[], Awaitable[Call]], number: int) -> Cost:
     """Hold calls, and return what that cost."""
     calls = [await make() for _ in range(number)]
@@ -113,7 +118,9 @@ async def held(make: Callable[[], Awaitable[Call]], number: int) -> Cost:
         call.loudspeaker.__class__ = TimedOutput
         vars(call.loudspeaker)["times"] = []
     began = time.process_time()
-    await asyncio.gather(*(call.hold(talk) for call in calls))
+    for error in await asyncio.gather(*map(hold, calls), return_exceptions=True):
+        if error:  # only now: a call that is cancelled in its middle would hang
+            raise error
     cpu = time.process_time() - began
     timed = [vars(call.loudspeaker)["times"][WARM_UP:] for call in calls]
     intervals = 1000 * np.concatenate([np.diff(times) for times in timed])
