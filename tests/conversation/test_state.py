@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import FrameReader
 from pipecat_roark.moments import Edge
 from pipecat_roark.sighting import Sighting
+from support.cost import counted
 from support.events import (
     audio_played,
     bot_onset,
@@ -363,15 +363,14 @@ def test_noise_leaves_nothing_behind() -> None:
 
 @pytest.mark.live
 def test_a_report_is_cheap() -> None:
-    """Asking after two hours takes less than a tenth of a second."""
-    state = CallState("call-1")
-    turns_of_call(state, FrameReader(state), 1.0, 7200.0)
-    fastest = min(timed(lambda: state.report(ns(7200), wall=wall)) for _ in range(5))
-    assert fastest < 0.1
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Return how many seconds a call takes."""
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+    """Asking after two hours costs twice as much as after one, and little for each turn."""
+    state, costs, begin = CallState("call-1"), [], 1.0
+    for end in (3600.0, 7200.0):
+        turns_of_call(state, FrameReader(state), begin, end)
+        state.report(ns(end), wall=wall)
+        with counted() as cost:
+            turns = len(state.report(ns(end), wall=wall).turns)
+        costs.append(cost.calls)
+        begin = end
+    assert costs[1] < 2.2 * costs[0]
+    assert costs[1] < 150 * turns

@@ -30,7 +30,7 @@ ROARK = "https://roark.test"
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[RoarkClient]:
     """Talk to a Roark of scripted replies."""
-    client = RoarkClient(ROARK, KEY, "call#1", answer_secs=0.3, upload_secs=0.6)
+    client = RoarkClient(ROARK, KEY, "call#1")
     yield client
     await client.aclose()
 

@@ -50,11 +50,12 @@ def spool_dir(tmp_path: Path) -> Path:
 
 async def hold(roark: LocalRoark, spool_dir: Path, **options: Any) -> Receipt:
     """Deliver a call with a spool."""
+    options = {"deadline_secs": 0.4, **options}
     delivery = Delivery(
-        RoarkClient(roark.url, KEY, "call#1", answer_secs=0.1),
+        RoarkClient(roark.url, KEY, "call#1", answer_secs=options["deadline_secs"] / 4),
         label="call#1",
         spool=SpoolWriter(spool_dir, "call#1", owner=fingerprint(KEY, roark.url)),
-        **{"deadline_secs": 0.4, **options},
+        **options,
     )
     delivery.begin(wire.call_started("call#1", AT, "front-desk"))
     for pcm in PCM:

@@ -22,6 +22,8 @@ KEY = "rk-private"
 STORE = "https://store.test/bucket/0.pcm?signature=private"
 EVENT = b'{"event":"call-started"}'
 PCM = bytes(range(256))
+PATIENCE_SECS = 10.0
+"""More time than loopback takes on the slowest machine."""
 
 
 @asynccontextmanager
@@ -30,8 +32,8 @@ async def serving(
     event: Handler | None = None,
     ticket: Handler | None = None,
     put: Handler | None = None,
-    answer_secs: float = 0.3,
-    upload_secs: float = 0.6,
+    answer_secs: float = PATIENCE_SECS,
+    upload_secs: float = PATIENCE_SECS,
 ) -> AsyncIterator[tuple[RoarkClient, list[web.Request]]]:
     """Run a real server with scripted handlers, and a client of it; collect the requests."""
     requests: list[web.Request] = []
