@@ -74,6 +74,7 @@ class Watcher:
 
     Raises:
         TypeError: If `processor` is no `AudioBufferProcessor`.
+        ValueError: If turns are to be redacted whose audio it records.
     """
 
     def __init__(
@@ -86,13 +87,20 @@ class Watcher:
         on_ended: Callable[[CallReport], Awaitable[None]],
     ) -> None:
         self._observer = observer
+        self._capture = settings.capture
         self._on_ended = on_ended
         self.boundary = ErrorBoundary("call")
+        self._clocks = Clocks()
         self.recorder: Recorder
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES)
         elif isinstance(processor, AudioBufferProcessor):
-            self.recorder = ExternalRecorder(processor, self)
+            if settings.redact is not None and "audio" in settings.capture:
+                raise ValueError(
+                    "redact can't silence the audio of your own audio_buffer_processor: leave it "
+                    'out, or capture={"words", "tools"}'
+                )
+            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
         else:
             raise TypeError(
                 "audio_buffer_processor must be an AudioBufferProcessor, "
@@ -113,7 +121,6 @@ class Watcher:
         self.quiet: set[FrameProcessor] = set()
         """The processors to which such a frame may go unread: no output, none that is fed by one,
         not the recorder if nothing else shows what it gets, and none that can't be hashed."""
-        self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
         self._has_output = False
@@ -224,8 +231,10 @@ class Watcher:
         self.call.gate.note_change()
 
     async def _ended(self, report: CallReport) -> None:
-        self._warn_of_placement()
-        self._warn_of_gaps(report)
+        if "audio" in self._capture:
+            self._warn_of_placement()
+        if not self.call.gate.withheld:
+            self._warn_of_gaps(report)
         await self._on_ended(report)
 
     def _warn_of_placement(self) -> None:
@@ -247,7 +256,9 @@ class Watcher:
             return  # The report failed, which was logged.
         call_id, seen = self.call.pipecat_call_id, self._reader.kinds
         texts = [kind.__name__ for kind in (TranscriptionFrame, TTSTextFrame) if kind in seen]
-        if not report.turns and texts:
+        if "words" not in self._capture:
+            pass  # An empty transcript is what is wanted.
+        elif not report.turns and texts:
             logger.warning(
                 f"Call {call_id} has an empty transcript, though {' and '.join(texts)} came: "
                 "nothing of it was said by the user, or played by the output."

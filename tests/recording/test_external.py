@@ -62,7 +62,7 @@ async def test_it_is_armed_once_and_at_once() -> None:
     """The first frame anywhere starts it, and no later one does."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     for _ in range(3):
         await recorder.observe(pushed(StartFrame(), Sink()))
     assert caller.starts == 1
@@ -75,11 +75,11 @@ async def test_what_it_has_recorded_is_not_wiped() -> None:
     feed = Feed()
     await start(caller, Clock(), OUT_RATE)
     await caller.start_recording()
-    recorder = ExternalRecorder(caller, feed)
+    recorder = ExternalRecorder(caller, feed, feed.clock.get_time)
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await recorder.observe(pushed(BotStartedSpeakingFrame(), caller))
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
-    await recorder.stop_recording()
+    await recorder.finish()
     assert caller.starts == 1
     assert [len(chunk) for chunk in feed.chunks] == [2 * 2 * 960]
 
@@ -90,13 +90,13 @@ async def test_it_hands_out_its_audio_as_it_is(channels: int) -> None:
     caller = Caller(channels=channels, buffer_size=4000)
     feed = Feed()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, feed)
+    recorder = ExternalRecorder(caller, feed, feed.clock.get_time)
     await recorder.observe(pushed(StartFrame(), caller))
     for _ in range(7):
         await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await asyncio.sleep(0)
     assert len(feed.chunks) == 1
-    await recorder.stop_recording()
+    await recorder.finish()
     assert sum(len(chunk) for chunk in feed.chunks) == 7 * 960 * channels
     assert (recorder.sample_rate, recorder.num_channels) == (OUT_RATE, channels)
 
@@ -105,7 +105,7 @@ async def test_sample_0_is_the_first_audio_that_reaches_it() -> None:
     """Audio on its way elsewhere doesn't count, and a frame's first sample came before it did."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     await recorder.observe(pushed(microphone(), Sink(), 100))
     await recorder.observe(pushed(StartFrame(), caller, 110))
     assert recorder.origin_ns is None
@@ -121,7 +121,7 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     if after_output:
         PacedOutput(TransportParams()).link(caller)
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     await recorder.observe(pushed(StartFrame(), Sink()))
     assert (recorder.in_pipeline, recorder.after_output) == (False, False)
     await recorder.observe(pushed(StartFrame(), caller))
@@ -135,7 +135,7 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
     """Its announcement comes downstream behind it, and upstream before it."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     announced = FramePushed(Sink(), caller, BotStartedSpeakingFrame(), direction, 0)
     await recorder.observe(announced)
     assert recorder.after_output is (direction is FrameDirection.DOWNSTREAM)

@@ -19,7 +19,7 @@ from pipecat_roark.moments import ClockPlaces
 from pipecat_roark.report import CallReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pipecat_roark.moments import OffsetMs, Places
@@ -128,7 +128,7 @@ class CallState:
         """Note that a tool call was cancelled."""
         self._note_tool(Tools.cancelled, at, tool_call_id, called_name)
 
-    def report(
+    def report(  # noqa: PLR0913  # keyword-only, what a moment is converted by
         self,
         now: int,
         *,
@@ -136,6 +136,7 @@ class CallState:
         origin: int | None = None,
         offset_ms: OffsetMs | None = None,
         places: Places | None = None,
+        pauses: Iterable[tuple[int, int | None]] = (),
     ) -> CallReport:
         """Return the call as it is known now.
 
@@ -146,16 +147,25 @@ class CallState:
             offset_ms: Returns the place of a sample in the recording, by its speaker and index;
                 with `True`, as the end of speech. None if places are unknown.
             places: Gives moments their place in a recording that does not run with the clock.
+            pauses: Begin and end of each pause, in pipeline time; the end is None while it lasts.
         """
         if places is None and origin is not None:
             places = ClockPlaces(origin)
-        until = self._ended[0] if self._ended else now
-        placement = Placement(until, wall, origin, offset_ms, places)
-        conversation = self._inbox.conversation()
+        conversation, ended = self._inbox.conversation(), self._ended
+        placement = Placement(
+            ended[0] if ended else now,
+            wall,
+            origin,
+            offset_ms,
+            places,
+            is_open=lambda turn: not ended and conversation.is_open(turn, now),
+        )
         turns = sorted(conversation.turns, key=placement.start)
         heard_turns = [turn for turn in turns if heard(turn.fragments)]
         audible = [turn for turn in turns if isinstance(turn, BotTurn) and turn.audible]
-        written = [placement.message(message) for message in conversation.written()]
+        written = [
+            placement.message(message, ended=bool(ended)) for message in conversation.written()
+        ]
         all_turns = sorted(
             [*placement.turns(heard_turns), *written], key=lambda turn: turn.started_at
         )
@@ -163,11 +173,13 @@ class CallState:
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
             started_at=None if self._started is None else wall(self._started),
-            ended_at=wall(self._ended[0]) if self._ended else None,
-            ended_reason=self._ended[1] if self._ended else None,
+            ended_at=wall(ended[0]) if ended else None,
+            ended_reason=ended[1] if ended else None,
             agent_spoke_first=spoke_first,
             turns=tuple(all_turns),
             tool_calls=self._tools.report(placement),
+            pauses=tuple(placement.pause(*pause) for pause in pauses),
+            settled_ms=None if ended else placement.ms(conversation.open_since(now)),
         )
 
     def _note_tool(

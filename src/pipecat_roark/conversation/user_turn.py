@@ -119,12 +119,14 @@ class UserTurn(SpeakerTurn):
         state: Whether the user speaks and has the floor.
         answer: The bot's turn that answers it, if nothing tells when the user spoke.
         fragments: Its words, of one user or of several.
+        detected: Whether a detector reported its speech.
     """
 
     role: ClassVar[Speaker] = "user"
     state: UserState = UserState.QUIET
     answer: BotTurn | None = None
     fragments: list[Transcription] = field(default_factory=list)
+    detected: bool = False
     _end_detected: bool = False
     _closed_at: int | None = None
 
@@ -161,6 +163,7 @@ class UserTurn(SpeakerTurn):
 
     def speech_started(self) -> None:
         """Note that speech goes on."""
+        self.detected = True
         self._change("speech started")
 
     def speech_stopped(self, edge: Edge) -> None:
@@ -238,6 +241,11 @@ class UserTurn(SpeakerTurn):
     def take_last_words(self, before: UserTurn) -> None:
         """Take the last words of the turn before: they made the pipeline open this one."""
         self.fragments.append(before.fragments.pop())
+
+    @property
+    def earliest(self) -> int:
+        """The earliest time at which its speech can have begun."""
+        return self.start.at if self.detected else self.start.at - LATE_WORDS_NS
 
     def is_noise(self, now: int) -> bool:
         """Return whether this was a sound that nobody is going to transcribe any more."""
