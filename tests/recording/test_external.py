@@ -211,6 +211,8 @@ async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> N
     user, bot = (audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT))
     expected = [bot[0], user[0], (None, None), bot[1], user[1]]
     assert spans(arrived) == [pytest.approx(span, abs=20) for span in expected]
+    contents = ["Hello.", "Goodbye.", "[paused]", "Here I am.", "Welcome back."]
+    assert [turn.content for turn in roark.report().turns] == contents
 
 
 IN_STEP = pytest.mark.skipif(

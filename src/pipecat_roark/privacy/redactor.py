@@ -22,7 +22,7 @@ from loguru import logger
 from pipecat_roark.privacy.masks import REDACTED, masked_tool_call, masked_turn
 from pipecat_roark.privacy.worker import Worker
 from pipecat_roark.receipt import Cause
-from pipecat_roark.report import CallReport, ToolCall, ToolResult, Turn
+from pipecat_roark.report import CallReport, ToolCall, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator
@@ -164,21 +164,20 @@ def _checked(item: Item, answer: object) -> Item:
     """
     if answer is None:
         return _emptied(item)
+    texts: list[object]
     if isinstance(item, Turn) and isinstance(answer, Turn):
-        texts = (answer.content, answer.unheard, answer.user_id or "", answer.language or "")
-        usable = {type(text) for text in texts} == {str} and type(answer.silenced) is bool
+        names = (answer.user_id, answer.language)
+        texts = [answer.content, answer.unheard, *(name for name in names if name is not None)]
+        usable = type(answer.silenced) is bool
     elif isinstance(item, ToolCall) and isinstance(answer, ToolCall):
-        usable = (
-            {type(answer.arguments), type(answer.results)} == {str, tuple}
-            and len(answer.results) == len(item.results)
-            and {type(one) for one in answer.results} <= {ToolResult}
-            and {type(one.content) for one in answer.results} <= {str}
-        )
+        results = answer.results if type(answer.results) is tuple else ()
+        texts = [answer.arguments, *(getattr(result, "content", None) for result in results)]
+        usable = len(results) == len(item.results) and type(answer.results) is tuple
     else:
-        usable = False
-    if not usable:
         raise _UnusableError
-    return answer  # type: ignore[return-value]  # it was checked just now
+    if not (usable and all(isinstance(text, str) for text in texts)):
+        raise _UnusableError
+    return answer
 
 
 def _emptied(item: Item) -> Item:
