@@ -9,8 +9,8 @@ import pytest
 from pipecat.frames import frames as pipecat_frames
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
-from scenarios import exits, secrets
-from scenarios.secrets import redacted
+from scenarios import disclosure, exits
+from scenarios.disclosure import redacted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,7 +104,7 @@ async def test_nothing_else_gets_out(
     if STOP is None and "frame" in hook:
         pytest.skip("this Pipecat has no frames for it")
     options, may_leave = HOOKS[hook]
-    seen, roark, call = await secrets.hold(tmp_path, monkeypatch, **options)
+    seen, roark, call = await disclosure.hold(tmp_path, monkeypatch, **options)
     assert seen.wire == may_leave
     assert seen.call_ended == may_leave - AUDIO
     assert seen.report == may_leave - AUDIO
@@ -133,7 +133,9 @@ async def test_a_recorder_of_the_caller_lets_nothing_out_either(
     """What Roark gets of it is silent; its own events are its own."""
     own = AudioBufferProcessor(num_channels=2, buffer_size=12_000)
     options, may_leave = HOOKS[hook]
-    seen, _, call = await secrets.hold(tmp_path, monkeypatch, audio_buffer_processor=own, **options)
+    seen, _, call = await disclosure.hold(
+        tmp_path, monkeypatch, audio_buffer_processor=own, **options
+    )
     assert seen.wire == may_leave
     assert call is not None
     assert call.complete, call.problems
@@ -146,4 +148,4 @@ async def test_a_killed_process_leaves_nothing_that_was_not_judged(
 ) -> None:
     """Neither words nor audio, whenever it is killed."""
     async with exits.roark(tmp_path / "calls", 0.02) as local:
-        assert await secrets.leaked(local, tmp_path, "call#1", secs) == set()
+        assert await disclosure.leaked(local, tmp_path, "call#1", secs) == set()

@@ -1,9 +1,9 @@
 """What is on the disk and at Roark of a redacted call whose process was killed at a random moment.
 
-    uv run tests/benchmarks/secrets.py [RUNS]
+    uv run tests/benchmarks/disclosure.py [RUNS]
 
-Something secret is said, and heard as a tone, again and again. Prints where it was found, if it was,
-and exits with 1 then.
+Something secret is said, and heard as a tone, again and again. Prints where it was found, if
+it was, and exits with 1 then.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scenarios import exits, secrets
+from scenarios import disclosure, exits
 
 AT_ONCE = 2
 CALL_SECS = 12.0
@@ -35,7 +35,7 @@ async def main(runs: int) -> int:
             async def once(run: int) -> bool:
                 secs = random.uniform(0, CALL_SECS)  # noqa: S311
                 async with places:
-                    found = await secrets.leaked(
+                    found = await disclosure.leaked(
                         local, Path(folder) / str(run), f"call {run}", secs
                     )
                 if found:

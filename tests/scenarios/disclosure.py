@@ -243,7 +243,7 @@ async def leaked(local: LocalRoark, folder: Path, call_id: str, secs: float) -> 
     """
     spool_dir = folder / "spool"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scenarios.secrets", call_id),
+        *(sys.executable, "-m", "scenarios.disclosure", call_id),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=os.environ
