@@ -145,11 +145,11 @@ class RoarkObserver(BaseObserver):
         keeps its times, and its content is `[paused]`. Stopping and starting the recorder means the
         same as this and `resume()`.
         """
-        self._watcher.recorder.pause()
+        self._watcher.pause()
 
     def resume(self) -> None:
         """Capture again what happens from now on."""
-        self._watcher.recorder.resume()
+        self._watcher.resume()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -30,8 +30,9 @@ class Turn:
         language: The language recognized (BCP-47).
         response_ms: Of an assistant's turn that answers the user, the time in milliseconds from
             the end of the user's speech to its own onset.
-        detected: Whether it is known when it was spoken. If no detector reported the user's speech,
-            the times are those at which its words came, which is later.
+        detected: Whether it is known when it was spoken. It isn't if no detector reported the
+            user's speech, so that the times are those at which its words came, or if words came so
+            early that they may have been spoken before.
         open: Whether it may still change, because it goes on or late words may come.
         silenced: Whether its audio was replaced by silence, because your `redact` function said so
             or failed.

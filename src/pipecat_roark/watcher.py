@@ -172,6 +172,16 @@ class Watcher:
         else:
             self.quiet.add(to)
 
+    def pause(self) -> None:
+        """Capture nothing from now on, until `resume`."""
+        self.recorder.pauses.begin(self._clocks.now())
+        self.call.gate.note_change()
+
+    def resume(self) -> None:
+        """Capture again what happens."""
+        self.recorder.pauses.end(self._clocks.now())
+        self.call.gate.note_change()
+
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""
         self._cleanups += 1

@@ -20,11 +20,14 @@ from pipecat.transports.base_transport import TransportParams
 
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
+from support import calm
 from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import Call, PacedOutput, ScriptedInput, tone
+from support.calm import calmly
 from support.feed import OUT_RATE, Clock, Feed, Sink, start
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from pipecat.frames.frames import Frame
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local.store import StoredCall
 
 MS = 1_000_000
+STALL_SECS = 0.3
 
 
 class Caller(AudioBufferProcessor):
@@ -145,15 +149,6 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
-    caller = AudioBufferProcessor(num_channels=2)
-    if armed:
-        await caller.start_recording()
-    borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
-    owning = RoarkObserver(agent_id="front-desk")
-    call = Call(
-        observers=[borrowing, owning],
-        after_output=[borrowing.audio_processor, owning.audio_processor],
-    )
 
     async def script(call: Call) -> None:
         await call.bot_says("Hello.")
@@ -162,14 +157,39 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         await asyncio.sleep(0.3)
         await call.end()
 
-    await call.hold(script)
-    for roark in (borrowing, owning):
+    async def hold() -> list[RoarkObserver]:
+        caller = AudioBufferProcessor(num_channels=2)
+        if armed:
+            await caller.start_recording()
+        borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+        owning = RoarkObserver(agent_id="front-desk")
+        await Call(
+            observers=[borrowing, owning],
+            after_output=[borrowing.audio_processor, owning.audio_processor],
+        ).hold(script)
+        return [borrowing, owning]
+
+    for roark in await calmly(hold):
         arrived = local.calls[roark.pipecat_call_id]
         assert arrived.problems == ()
         assert arrived.ended is not None
         assert arrived.recording is not None
         sides = [audible_ms(arrived.recording, side)[0] for side in (RIGHT, LEFT)]
         assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
+
+
+async def borrowed(
+    script: Callable[[Call], Awaitable[None]],
+    buffer_size: int,
+    microphone: type[ScriptedInput] = ScriptedInput,
+) -> RoarkObserver:
+    """Hold a call that is recorded by a processor of the caller, which is the first in it."""
+    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+    call = Call(observers=[roark], after_output=[caller])
+    call.microphone.__class__ = microphone
+    await call.hold(script)
+    return roark
 
 
 def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
@@ -185,10 +205,10 @@ def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
 @pytest.mark.parametrize("buffer_size", [0, 20000])
 async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
     """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
-    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
 
     async def script(call: Call) -> None:
+        caller = call.after_output[0]
+        assert isinstance(caller, AudioBufferProcessor)
         await call.bot_says("Hello.")
         await call.quiet()
         await call.user_says("Goodbye.")
@@ -204,7 +224,7 @@ async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> N
         await asyncio.sleep(0.3)
         await call.end()
 
-    await Call(observers=[roark], after_output=[caller]).hold(script)
+    roark = await calmly(lambda: borrowed(script, buffer_size))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.problems == ()
     assert arrived.recording is not None
@@ -225,12 +245,10 @@ IN_STEP = pytest.mark.skipif(
 @pytest.mark.parametrize("buffer_size", [0, pytest.param(20000, marks=IN_STEP)])
 async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -> None:
     """Where it fills a stall with silence and lays what waited behind it, places follow."""
-    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
 
     async def stall(after: float) -> None:
         await asyncio.sleep(after)
-        time.sleep(0.3)  # noqa: ASYNC251  # the whole machine stands still
+        time.sleep(STALL_SECS)  # noqa: ASYNC251  # the whole machine stands still
 
     async def script(call: Call) -> None:
         for words in ("Hello?", "Are you there?", "Goodbye."):
@@ -242,7 +260,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
         await asyncio.sleep(0.3)
         await call.end()
 
-    await Call(observers=[roark], after_output=[caller]).hold(script)
+    roark = await calmly(lambda: borrowed(script, buffer_size), STALL_SECS + calm.STALL_SECS)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
@@ -262,10 +280,6 @@ class LateMicrophone(ScriptedInput):
 @pytest.mark.live
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
-    caller = AudioBufferProcessor(num_channels=2)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
-    call = Call(observers=[roark], after_output=[caller])
-    call.microphone.__class__ = LateMicrophone
 
     async def script(call: Call) -> None:
         await call.user_says("Hello?")
@@ -274,7 +288,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
         await asyncio.sleep(0.1)
         await call.end()
 
-    await call.hold(script)
+    roark = await calmly(lambda: borrowed(script, 0, LateMicrophone))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side)[0] for side in (LEFT, RIGHT)]

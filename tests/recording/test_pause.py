@@ -36,11 +36,8 @@ async def feed() -> Feed:
 
 def pause(feed: Feed, begin: float, end: float) -> None:
     """Pause a recorder from one time to another."""
-    now, feed.clock.now = feed.clock.now, round(begin * SECOND)
-    feed.recorder.pause()
-    feed.clock.now = round(end * SECOND)
-    feed.recorder.resume()
-    feed.clock.now = now
+    feed.recorder.pauses.begin(round(begin * SECOND))
+    feed.recorder.pauses.end(round(end * SECOND))
 
 
 def close(spans: list[Span], within: float = 0.001) -> list[object]:
@@ -78,13 +75,13 @@ async def test_audio_that_comes_late_belongs_to_when_it_was_spoken(
 async def test_whatever_way_it_is_asked_for_it_is_silent(feed: Feed) -> None:
     """The audio that still waits is silent too, laid or not."""
     await feed.play(microphone(tone(1, OUT_RATE), rate=OUT_RATE))
-    feed.recorder.pause()
+    feed.recorder.pauses.begin(feed.clock.now)
     await feed.play(microphone(tone(1, OUT_RATE), 1, rate=OUT_RATE))
     for waiting in (feed.recorder.merge_audio_buffers(), feed.recorder.tail()):
         user = np.frombuffer(waiting, "<i2")[::2]
         assert audible_secs(user) == close([(0, 1)])
         assert len(user) == 2 * OUT_RATE
-    feed.recorder.resume()
+    feed.recorder.pauses.end(feed.clock.now)
     await feed.play(microphone(tone(1, OUT_RATE), 2, rate=OUT_RATE))
     await feed.recorder.finish()
     assert audible_secs(feed.recorded()[0]) == close([(0, 1), (2, 3)])
@@ -130,9 +127,8 @@ async def test_a_recorder_of_the_caller_hands_out_no_audio_of_a_pause(
     """Nobody knows where it lays a sample, so all that it hands out at once is silent."""
     clock, feed = Clock(), Feed()
     recorder = ExternalRecorder(AudioBufferProcessor(num_channels=2), feed, clock.get_time)
-    for at, control in ((begin, recorder.pause), (end, recorder.resume)):
-        clock.now = round(at * SECOND)
-        control()
+    recorder.pauses.begin(round(begin * SECOND))
+    recorder.pauses.end(round(end * SECOND))
     audio = [bytes([number]) * 4000 for number in (1, 2, 3)]
     for number, pcm in enumerate(audio, 1):
         clock.now = number * SECOND

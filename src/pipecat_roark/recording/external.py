@@ -111,14 +111,6 @@ class ExternalRecorder:
         """Return nothing: the processor's audio is known only when it is handed out."""
         return b""
 
-    def pause(self) -> None:
-        """Hand out silence from now on, until `resume`."""
-        self.pauses.begin(self._now())
-
-    def resume(self) -> None:
-        """Hand out again what is said."""
-        self.pauses.end(self._now())
-
     async def finish(self) -> None:
         """Hand out the rest of the audio, and measure it.
 
@@ -147,12 +139,16 @@ class ExternalRecorder:
         """Do nothing: the processor has handed out its audio by itself."""
 
     def _note_stop(self, at: int, *, stopped: bool) -> None:
-        """Note whether the caller has stopped the processor; its stop at the end is no pause."""
+        """Note whether the caller has stopped the processor; its stop at the end is no pause.
+
+        A frame is seen late, so the processor stopped no earlier than the frame passed it, and
+        started no later than now.
+        """
         if stopped and not (self._stopped or self._ended):
             self.pauses.begin(at)
         elif self._stopped and not stopped:
-            self.pauses.end(at)
-            self._since = at
+            self._since = self._now()
+            self.pauses.end(self._since)
         self._stopped = stopped
 
     async def _measure(self, audio: bytes, sample_rate: int, num_channels: int) -> None:

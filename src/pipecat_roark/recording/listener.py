@@ -112,13 +112,7 @@ class Recorder(Protocol):
 
     @property
     def pauses(self) -> Spans:
-        """When nothing of what is said may be recorded."""
-
-    def pause(self) -> None:
-        """Record silence from now on, until `resume`."""
-
-    def resume(self) -> None:
-        """Record again what is said."""
+        """When nothing of what is said may be recorded; anybody may begin and end a pause."""
 
     async def publish(self, pcm: bytes) -> None:
         """Hand out audio, interleaved, by the recorder's own events, if it has any."""

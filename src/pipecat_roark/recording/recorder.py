@@ -135,24 +135,16 @@ class StereoRecorder(AudioBufferProcessor):
     async def observe(self, data: FramePushed) -> None:
         """Ignore what an observer sees: the frames that count pass here."""
 
-    def pause(self) -> None:
-        """Record silence from now on, until `resume`."""
-        self.pauses.begin(self._now())
-
-    def resume(self) -> None:
-        """Record again what is said; what was recorded stays."""
-        self.pauses.end(self._now())
-
     async def start_recording(self) -> None:
-        """Resume after `stop_recording`."""
+        """Record again what is said after `stop_recording`; what was recorded stays."""
         if self.pauses.open:
-            self.resume()
+            self.pauses.end(self._now())
             await self._call_event_handler("on_recording_started")
 
     async def stop_recording(self) -> None:
-        """Hand out the audio up to now, and pause until `start_recording`."""
+        """Hand out the audio up to now, and record silence until `start_recording`."""
         if not (self.pauses.open or self._finished):
-            self.pause()
+            self.pauses.begin(self._now())
             await self._hand_out_rest()
             await self._call_event_handler("on_recording_stopped")
 
