@@ -19,6 +19,7 @@ from support.cost import counted
 from support.events import (
     audio_played,
     bot_onset,
+    bot_spoke,
     bot_started_speaking,
     bot_stopped_speaking,
     ended,
@@ -29,6 +30,7 @@ from support.events import (
     state_of,
     text_played,
     user_said,
+    user_spoke,
     user_started_speaking,
     user_stopped_speaking,
     wall,
@@ -374,3 +376,47 @@ def test_a_report_is_cheap() -> None:
         begin = end
     assert costs[1] < 2.2 * costs[0]
     assert costs[1] < 150 * turns
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "opened", "settled"),
+    [
+        # Words may come for a while, though nobody speaks.
+        ([], 10, [], 5),
+        # Speech without words yet, and a sound that nobody transcribes any more.
+        ([user_started_speaking(8)], 20, [], 8),
+        ([user_started_speaking(8), user_stopped_speaking(8.2)], 12, [], 7),
+        ([user_started_speaking(8), user_stopped_speaking(8.2)], 20, [], 15),
+        # An unanswered turn of the user goes on; an answered one closes, the answer doesn't.
+        ([*user_spoke(1, "One.")], 20, [True], 1),
+        ([*user_spoke(1, "One."), *bot_spoke(3, "Two.")], 6, [True, True], 1),
+        ([*user_spoke(1, "One."), *bot_spoke(3, "Two.")], 20, [False, True], 3),
+        (
+            [*user_spoke(1, "One."), *bot_spoke(3, "Two."), *user_spoke(6, "Three.")],
+            20,
+            [False, True, True],
+            3,
+        ),
+        (
+            [
+                *user_spoke(1, "One."),
+                *bot_spoke(3, "Two."),
+                *user_spoke(6, "Three."),
+                *bot_spoke(9, "Four."),
+            ],
+            30,
+            [False, False, False, True],
+            9,
+        ),
+        # Of words that no detector announced, nobody knows when they were spoken.
+        ([user_said(20, "Hello.")], 21, [True], 15),
+        ([user_said(20, "Hello."), ended(22)], 22, [False], None),
+    ],
+)
+def test_what_may_still_change(
+    events: list[Callable[[CallState], None]], now: float, opened: list[bool], settled: float | None
+) -> None:
+    """A turn is open while it goes on or late words may come; nothing before the first changes."""
+    known = state_of(*events).report(ns(now), wall=wall, origin=0)
+    assert [turn.open for turn in known.turns] == opened
+    assert known.settled_ms == (None if settled is None else 1000 * settled)

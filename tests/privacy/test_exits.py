@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +142,45 @@ async def test_a_recorder_of_the_caller_lets_nothing_out_either(
     assert seen.wire == may_leave
     assert call is not None
     assert call.complete, call.problems
+
+
+async def test_the_copies_of_the_caller_wait_for_consent_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as Roark and the disk are concerned."""
+    own = AudioBufferProcessor(num_channels=2, buffer_size=12_000)
+    seen, roark, call = await disclosure.hold(
+        tmp_path, monkeypatch, audio_buffer_processor=own, consent_required=True
+    )
+    assert call is None
+    assert (seen.wire, seen.spool) == (NOTHING, NOTHING)
+    assert seen.audio_events == AUDIO
+    assert {loss.reason for loss in roark.receipt.lost} == {"no-consent"}
+
+
+async def test_a_pause_needs_no_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words of that time are hidden, also where nothing is recorded."""
+    seen, _, _ = await disclosure.hold(tmp_path, monkeypatch, paused, recorded=False)
+    assert seen.wire == PUBLIC - AUDIO
+    assert seen.report == seen.call_ended == PUBLIC - AUDIO
+
+
+@pytest.mark.process
+async def test_a_function_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
+    """The call ends within its deadline, its process leaves, and what it said is masked."""
+    async with exits.roark(tmp_path, 0.02) as local:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scenarios.disclosure", "hang", "call#1"),
+            env=os.environ
+            | {"PYTHONPATH": exits.TESTS, "ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key"},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+        call = local.calls["call#1"]
+    assert call.complete, call.problems
+    assert call.ended is not None
+    assert [turn["content"] for turn in call.ended["transcript"]] == ["[redacted]"]
+    assert disclosure.found_in(tmp_path) == NOTHING
 
 
 @pytest.mark.process

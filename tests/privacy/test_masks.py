@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipecat_roark import CallReport, Pause, ToolCall, ToolResult, Turn
+from pipecat_roark.conversation.state import CallState
 from pipecat_roark.privacy import masks
+from support.events import ns, user_said, user_started_speaking, user_stopped_speaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,3 +158,17 @@ def test_without_consent_a_report_tells_when_the_call_was() -> None:
         **times,
     )
     assert masks.without_content(whole) == CallReport(pipecat_call_id="call-1", **times)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("said_after", "hidden"), [(0.3, True), (0.9, True), (1.1, False)])
+def test_words_that_come_too_early_may_be_of_a_pause(said_after: float, hidden: bool) -> None:  # noqa: FBT001
+    """A recognizer is late, and the user speaks again right after the pause."""
+    state = CallState("call-1")
+    user_started_speaking(20.5)(state)
+    user_said(20.5 + said_after, "Four one one one.")(state)
+    user_stopped_speaking(22)(state)
+    known = state.report(
+        ns(23), wall=lambda at: BEGAN + timedelta(seconds=at / 1e9), pauses=[(ns(10), ns(20))]
+    )
+    (seen,) = masks.without_paused(known).turns
+    assert (seen.content == "[paused]") is hidden

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
+    EndFrame,
     InputAudioRawFrame,
     StartFrame,
     TTSAudioRawFrame,
@@ -315,3 +316,25 @@ async def test_a_call_with_the_callers_own_may_be_spooled(
     assert arrived.complete
     assert arrived.recording is not None
     assert [*spool.iterdir()] == []
+
+
+async def test_a_stop_by_the_caller_is_a_pause() -> None:
+    """It is noticed late, so the pause begins early, and ends no earlier than it is noticed."""
+    caller, clock = Caller(), Clock()
+    await start(caller, clock, OUT_RATE)
+    recorder = ExternalRecorder(caller, Feed(), clock.get_time)
+    await recorder.observe(pushed(microphone(), caller, 100))
+    assert [*recorder.pauses] == []
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    for at, seen in ((200, 1200), (300, 1300)):
+        clock.now = seen * MS
+        await recorder.observe(pushed(microphone(), caller, at))
+    assert [*recorder.pauses] == [(200 * MS, None)]
+    await caller.start_recording()
+    clock.now = 1500 * MS
+    await recorder.observe(pushed(microphone(), caller, 500))
+    assert [*recorder.pauses] == [(200 * MS, 1500 * MS)]
+    await recorder.observe(pushed(EndFrame(), caller, 600))
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    await recorder.observe(pushed(microphone(), caller, 700))
+    assert not recorder.pauses.open

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import sys
+import time
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,7 @@ async def hold(
     around: Around | None = None,
     *,
     before_end: Callable[[RoarkObserver], None] | None = None,
+    recorded: bool = True,
     **options: Any,
 ) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     """Hold a call, with a spool and against a slow Roark.
@@ -132,6 +134,7 @@ async def hold(
         monkeypatch: Points the observer at Roark.
         around: Returns an async context in which the secret part happens.
         before_end: Is called when all is said.
+        recorded: Whether the recorder is in the pipeline.
         options: The observer's.
 
     Returns:
@@ -155,8 +158,8 @@ async def hold(
                 seen.report |= read(repr(roark.report()))
                 await call.end()
 
-            own = options.get("audio_buffer_processor")
-            await Call([roark], [own or roark.audio_processor], [toolbox]).hold(script)
+            recorders = [roark.audio_processor] if recorded else []
+            await Call([roark], recorders, [toolbox]).hold(script)
             watching.cancel()
             seen.report |= read(repr(roark.report()))
             seen.log = read("".join(lines))
@@ -236,6 +239,22 @@ async def speak_until_killed(call_id: str) -> None:
     await Call([roark], [roark.audio_processor]).hold(script)
 
 
+async def hang(call_id: str) -> None:
+    """Hold a call in which the function that redacts never returns."""
+    roark = RoarkObserver(
+        agent_id="front-desk",
+        pipecat_call_id=call_id,
+        redact=lambda _: time.sleep(3600),
+        deadline_secs=2,
+    )
+
+    async def script(call: Call) -> None:
+        await call.user_says("I say secret-words.", secs=0.4, hertz=TONES["secret tone"][0])
+        await call.end()
+
+    await Call([roark], [roark.audio_processor]).hold(script)
+
+
 async def leaked(local: LocalRoark, folder: Path, call_id: str, secs: float) -> set[str]:
     """Kill a call some seconds after its beginning; return what is secret on the disk or at Roark.
 
@@ -243,7 +262,7 @@ async def leaked(local: LocalRoark, folder: Path, call_id: str, secs: float) -> 
     """
     spool_dir = folder / "spool"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scenarios.disclosure", call_id),
+        *(sys.executable, "-m", "scenarios.disclosure", "speak_until_killed", call_id),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=os.environ
@@ -266,4 +285,4 @@ async def leaked(local: LocalRoark, folder: Path, call_id: str, secs: float) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(speak_until_killed(*sys.argv[1:]))
+    asyncio.run(globals()[sys.argv[1]](sys.argv[2]))
