@@ -148,7 +148,9 @@ def chunk_upload(pipecat_call_id: str, index: int) -> bytes:
 
 def timestamp(at: datetime) -> str:
     """Return a moment in ISO 8601, in UTC and with milliseconds."""
-    return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if at.tzinfo is not timezone.utc:
+        at = at.astimezone(timezone.utc)
+    return f"{at.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def _filled(text: str | None, default: str = "unknown") -> str:

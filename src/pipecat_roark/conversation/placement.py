@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
-from pipecat_roark.moments import MILLISECOND
+from pipecat_roark.moments import MILLISECOND, ClockPlaces
 from pipecat_roark.report import Pause, Turn
 
 if TYPE_CHECKING:
@@ -48,6 +48,16 @@ class Placement:
         self._places = places
         self._is_open = is_open
 
+    @property
+    def exact(self) -> bool:
+        """Whether what happened long ago has its place for good."""
+        return self._places is None or isinstance(self._places, ClockPlaces)
+
+    @property
+    def origin(self) -> int | None:
+        """Pipeline time of the recording's first sample; None without a recording."""
+        return self._origin
+
     def ms(self, at: int) -> int | None:
         """Return the place of a moment in the recording."""
         return self._places.place_ms(at) if self._places else None
@@ -59,18 +69,23 @@ class Placement:
             return min(start, self.start(turn.answer))
         return start
 
-    def turns(self, turns: list[UserTurn | BotTurn]) -> tuple[Turn, ...]:
-        """Return the report of turns, given in the order of their starts."""
-        result: list[Turn] = []
-        asked: int | None = None
+    def turns(
+        self, turns: list[UserTurn | BotTurn], asked: int | None = None
+    ) -> Iterator[tuple[list[Turn], int | None]]:
+        """Yield the report of each turn, and the end of the question that is not answered by then.
+
+        Args:
+            turns: In the order of their starts.
+            asked: When the question ended that is not answered before them.
+        """
         for turn, (start, end) in zip(turns, self._spans(turns), strict=True):
             if isinstance(turn, UserTurn):
-                result += self._user_turns(turn, start, end)
                 asked = end
+                yield [*self._user_turns(turn, start, end)], asked
             else:
-                result.append(self._bot_turn(turn, start, end, asked))
+                reported = self._bot_turn(turn, start, end, asked)
                 asked = None
-        return tuple(result)
+                yield [reported], asked
 
     def message(self, message: Message, *, ended: bool) -> Turn:
         """Return the report of a written message, which is nowhere in the recording."""

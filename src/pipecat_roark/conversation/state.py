@@ -5,13 +5,14 @@ Pure: no Pipecat, no I/O, and time comes in as a value. Times are pipeline nanos
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from pipecat_roark.conversation.bot_turn import BotTurn
 from pipecat_roark.conversation.checks import check
 from pipecat_roark.conversation.inbox import Inbox
+from pipecat_roark.conversation.past import PastTurns
 from pipecat_roark.conversation.placement import Placement
-from pipecat_roark.conversation.text import heard
 from pipecat_roark.conversation.tools import Tools
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.guard import ErrorBoundary
@@ -42,6 +43,7 @@ class CallState:
         self._pipecat_call_id = pipecat_call_id
         self._boundary = boundary or ErrorBoundary("call")
         self._inbox = Inbox(self._boundary)
+        self._past = PastTurns()
         self._tools = Tools()
         self._started: int | None = None
         self._ended: tuple[int, str] | None = None
@@ -160,15 +162,12 @@ class CallState:
             places,
             is_open=lambda turn: not ended and conversation.is_open(turn, now),
         )
-        turns = sorted(conversation.turns, key=placement.start)
-        heard_turns = [turn for turn in turns if heard(turn.fragments)]
-        audible = [turn for turn in turns if isinstance(turn, BotTurn) and turn.audible]
+        spoken = self._past.report(conversation.turns, self._inbox.settled(now), placement)
+        audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
         written = [
             placement.message(message, ended=bool(ended)) for message in conversation.written()
         ]
-        all_turns = sorted(
-            [*placement.turns(heard_turns), *written], key=lambda turn: turn.started_at
-        )
+        all_turns = sorted([*spoken, *written], key=attrgetter("started_at"))
         spoke_first = all_turns[0].role == "assistant" if all_turns else True if audible else None
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
