@@ -14,7 +14,8 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.feed import OUT_RATE, audible_secs
+from support.audio import audible_secs
+from support.feed import OUT_RATE
 from support.live import PERIOD, LiveCall
 
 LIMIT_MS = 20

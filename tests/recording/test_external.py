@@ -21,8 +21,9 @@ from pipecat.transports.base_transport import TransportParams
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
 from support.audio import LEFT, RIGHT, audible_ms
-from support.calls import Call, PacedOutput, ScriptedInput, tone
-from support.feed import OUT_RATE, Clock, Feed, Sink, start
+from support.calls import OUT_RATE, Call, PacedOutput, ScriptedInput, tone
+from support.feed import Feed
+from support.stage import Clock, Sink, start
 
 if TYPE_CHECKING:
     from pathlib import Path
