@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -51,7 +52,6 @@ class Wiring:
         observers: Its observers.
         processors: Its processors, which stand right after the output.
         on_task: What it does with the task before that runs.
-        main: Its own observer, if it has one.
     """
 
     observers: list[BaseObserver] = field(default_factory=list)
@@ -106,6 +106,12 @@ async def spooled() -> Wiring:
     return await roark(spool_dir=_spool_dir())
 
 
+async def unsent() -> Wiring:
+    """Return this library with a Roark that can't be reached: all of it but the sending."""
+    with patch.dict(os.environ, ROARK_BASE_URL="http://127.0.0.1:9"):
+        return await roark(deadline_secs=0.1)
+
+
 async def superbryn() -> Wiring:
     """Return `superbryn-pipecat-observer` with its recorder, as its README wires it by hand."""
     import superbryn_pipecat_observer as sdk  # type: ignore[import-not-found]  # noqa: PLC0415
@@ -146,6 +152,7 @@ _MAKERS: dict[str, Callable[[], Awaitable[Wiring]]] = {
     "stock": stock,
     "roark": roark,
     "spooled": spooled,
+    "unsent": unsent,
     "superbryn": superbryn,
     "tuner": tuner,
 }

@@ -33,7 +33,7 @@ from benchmarks.contenders import make
 from benchmarks.rounds import ratio, warm
 from benchmarks.table import Row, plain
 from support.calls import OUT_RATE, PacedOutput, spoken
-from support.stage import Clock, Sink, start
+from support.stage import Clock, Sink, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,9 +81,10 @@ async def first(observer: BaseObserver, pushes: Sequence[FramePushed]) -> float:
 
 async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) -> dict[str, Any]:
     """Return the times of callbacks, in nanoseconds: by kind, contender, and round."""
-    clock, app, more, output = Clock(), Sink(), Sink(), PacedOutput(TransportParams())
-    for processor in (app, more):
-        await start(processor, clock, OUT_RATE)
+    clock, app, more, last = Clock(), Sink(), Sink(), Sink()
+    output = PacedOutput(TransportParams())
+    for processor in (app, more, last, output):
+        await set_up(processor, clock, OUT_RATE)
 
     def push(frame: Frame, source: FrameProcessor = app, to: FrameProcessor = more) -> FramePushed:
         return FramePushed(source, to, frame, DOWN, clock.now)
@@ -108,7 +109,7 @@ async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) 
             for name, observer in observers.items():
                 times[name].append(await later(observer, data, pushes))
         found["later"][kind] = times
-    for kind, way in zip(AT_OUTPUT, ((app, output), (output, more)), strict=True):
+    for kind, way in zip(AT_OUTPUT, ((app, output), (output, last)), strict=True):
         found["first"][kind] = {
             name: await first(observer, [push(KINDS[AUDIO](), *way) for _ in range(firsts)])
             for name, observer in observers.items()

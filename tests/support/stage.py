@@ -5,6 +5,7 @@ It knows nothing of this package, so that others can be shown the same.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipecat.processors.frame_processor import (
     FrameProcessor,
     FrameProcessorSetup,
 )
-from pipecat.utils.asyncio.task_manager import TaskManager
+from pipecat.utils.asyncio.task_manager import TaskManager, TaskManagerParams
 
 
 class Clock(BaseClock):
@@ -43,15 +44,30 @@ class Sink(FrameProcessor):
         self.frames.append(frame)
 
 
-async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> None:
-    """Set a processor up and let it see the start of a pipeline, on any Pipecat."""
+async def set_up(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> StartFrame:
+    """Set a processor up, on any Pipecat. Return the start of its pipeline."""
     fields = {field.name for field in dataclasses.fields(FrameProcessorSetup)}
-    setup: dict[str, Any] = {"clock": clock, "task_manager": TaskManager()}
+    setup: dict[str, Any] = {"clock": clock, "task_manager": _task_manager()}
     if "pipeline_worker" in fields:
         setup["pipeline_worker"] = None
     # From 1.8.0 on, the rates come with the setup instead.
     rates: dict[str, Any] = {"audio_in_sample_rate": 16000, "audio_out_sample_rate": out_rate}
     with_setup = "audio_out_sample_rate" in fields
     await processor.setup(FrameProcessorSetup(**setup, **(rates if with_setup else {})))
-    frame = StartFrame(**({} if with_setup else rates))
+    return StartFrame(**({} if with_setup else rates))
+
+
+async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> None:
+    """Set a processor up and let it see the start of a pipeline."""
+    frame = await set_up(processor, clock, out_rate)
     await processor.process_frame(frame, FrameDirection.DOWNSTREAM)
+
+
+def _task_manager() -> TaskManager:
+    loop = asyncio.get_running_loop()
+    try:
+        return TaskManager(loop=loop)
+    except TypeError:  # before 1.5.0
+        manager = TaskManager()
+        manager.setup(TaskManagerParams(loop=loop))
+        return manager
