@@ -106,10 +106,15 @@ async def spooled() -> Wiring:
     return await roark(spool_dir=_spool_dir())
 
 
-async def unsent() -> Wiring:
+async def unsent(**options: Any) -> Wiring:
     """Return this library with a Roark that can't be reached: all of it but the sending."""
     with patch.dict(os.environ, ROARK_BASE_URL="http://127.0.0.1:9"):
-        return await roark(deadline_secs=0.1)
+        return await roark(deadline_secs=0.1, **options)
+
+
+async def spooled_unsent() -> Wiring:
+    """Return this library with a spool and a Roark that can't be reached."""
+    return await unsent(spool_dir=_spool_dir())
 
 
 async def superbryn() -> Wiring:
@@ -153,6 +158,7 @@ _MAKERS: dict[str, Callable[[], Awaitable[Wiring]]] = {
     "roark": roark,
     "spooled": spooled,
     "unsent": unsent,
+    "spooled_unsent": spooled_unsent,
     "superbryn": superbryn,
     "tuner": tuner,
 }

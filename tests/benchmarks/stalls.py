@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipecat.frames.frames import TTSAudioRawFrame
+
 from benchmarks.contenders import make
 from benchmarks.rounds import warm
 from benchmarks.table import Row, plain
-from support.calls import IN_RATE, Call, tone
+from support.calls import IN_RATE, OUT_RATE, Call, tone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,14 +59,17 @@ async def measure(contenders: list[str], secs: float) -> dict[str, float]:
     call = Call(wiring.observers, wiring.processors)
     wiring.on_task(call.task)
     watch = Watch(asyncio.get_running_loop()._selector)  # type: ignore[attr-defined]  # noqa: SLF001
+    user, bot = tone(secs, IN_RATE), tone(1, OUT_RATE, 660).tobytes()
     warm()
 
     async def script(call: Call) -> None:
         await asyncio.sleep(0.5)  # what starting takes is no stall of a call
         watch.spans.clear()
-        call.microphone.speech = tone(secs, IN_RATE)
-        await call.bot_says("A long story.", secs=secs)
-        await asyncio.sleep(secs)
+        call.microphone.speech = user
+        for _ in range(round(secs)):  # as it would be made: in pieces, faster than it is played
+            await call.push(TTSAudioRawFrame(bot, OUT_RATE, 1))
+            await asyncio.sleep(0.9)
+        await asyncio.sleep(secs / 10)
         p999, worst = np.quantile(1000 * np.array(watch.spans), (0.999, 1))
         found.update(p999=float(p999), worst=float(worst))
         await call.end()
