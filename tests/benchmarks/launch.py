@@ -90,6 +90,8 @@ PEERS = (
     Peer("superbryn 0.11.0", "superbryn", "superbryn-pipecat-observer==0.11.0"),
     Peer("tuner 0.2.9", "tuner", "tuner-pipecat-sdk==0.2.9"),
 )
+ALONE = Peer("ours", "roark", str(ROOT), pipecat=NEWEST)
+"""This library without what its development installs, as its peers are."""
 OLD = Peer("ours on Pipecat 0.0.108", "roark", str(ROOT), pipecat="0.0.108")
 
 

@@ -42,6 +42,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "user_id": lambda: "caller",
     "timestamp": lambda: "2026-01-01T00:00:00Z",
     "aggregated_by": lambda: "sentence",
+    "text_type": lambda: "sentence",
     "data": list,
     "context": LLMContext,
     "function_calls": list,
@@ -51,7 +52,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "result": lambda: {"weather": "sunny"},
     "message": lambda: {"label": "rtvi-ai"},
 }
-"""What a field without a default gets."""
+"""What a field gets; any other without a default is None."""
 
 
 def new_frame(step: Step) -> Frame | None:
@@ -61,12 +62,13 @@ def new_frame(step: Step) -> Frame | None:
         return None
     if step.size:
         return kind(audio=bytes(step.size), sample_rate=step.rate, num_channels=1)
-    required = [
-        each.name
-        for each in dataclasses.fields(kind)
-        if each.init and each.default is each.default_factory is dataclasses.MISSING
-    ]
-    return kind(**{name: VALUES.get(name, lambda: None)() for name in required})
+    values = {}
+    for each in dataclasses.fields(kind):
+        required = each.default is each.default_factory is dataclasses.MISSING
+        if each.init and (required or each.name in VALUES):
+            values[each.name] = VALUES.get(each.name, lambda: None)()
+    frame: Frame = kind(**values)
+    return frame
 
 
 class Stage:
@@ -144,6 +146,7 @@ async def play(
     repeats: int,
     *,
     steps: list[Step] | None = None,
+    settle_secs: float = 0.2,
     after: Callable[[], Awaitable[None]] | None = None,
 ) -> float:
     """Play the call, repeated so often, with a contender.
@@ -152,6 +155,7 @@ async def play(
         wiring: What the contender adds.
         repeats: How often the call is played, one after another in one pipeline.
         steps: The frames, if not those of the whole call.
+        settle_secs: How long to wait before the first frame: until the call's start was sent.
         after: Awaited after each repetition.
 
     Returns:
@@ -172,7 +176,7 @@ async def play(
     async def script() -> None:
         nonlocal began
         await stage.started.wait()
-        await asyncio.sleep(0.2)  # until the call's start was sent
+        await asyncio.sleep(settle_secs)
         began = time.process_time()
         start = 0
         for _ in range(repeats):
