@@ -203,7 +203,7 @@ def redirect() -> None:
     async def handle(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         if host not in LOOPBACK and not host.endswith(".invalid"):
-            to = urlsplit(base_url.get(os.environ["ROARK_BASE_URL"]))
+            to = urlsplit(base_url.get("") or os.environ["ROARK_BASE_URL"])
             request.url = request.url.copy_with(scheme=to.scheme, host=to.hostname, port=to.port)
             request.headers["host"] = to.netloc
         return await send(self, request)

@@ -44,7 +44,7 @@ GOALS = {
     6: "memory",
     7: "many_calls",
     8: "imports",
-    9: "faults",
+    9: "survival",
     10: "spool",
 }
 
