@@ -51,7 +51,10 @@ async def row(bench: Bench) -> Row:
     options = bench.pick({"rounds": 1, "repeats": 1}, {"rounds": 9, "repeats": 3})
     found = await bench.ours("attached", contenders=[*FLOORS], **options)
     peers = await bench.each(
-        bench.peers, "attached", contenders=["stock", "peer"], **options | {"rounds": bench.pick(1, 5)}
+        bench.peers,
+        "attached",
+        contenders=["stock", "peer"],
+        **options | {"rounds": bench.pick(1, 5)},
     )
     ratios = {name: ratio(found, key, "stock") for key, name in FLOORS.items()}
     lines = [

@@ -135,14 +135,14 @@ async def row(bench: Bench) -> Row:
     floor = ["empty", "turns", "roark"]
     found = await bench.ours("hot_path", contenders=[*floor, "spooled"], **options)
     print(_by_kind(found))
-    old = await bench.each([bench.old] if bench.old else [], "hot_path", contenders=floor, **options)
+    old = await bench.each(
+        [bench.old] if bench.old else [], "hot_path", contenders=floor, **options
+    )
     peers = await bench.each(bench.peers, "hot_path", contenders=["empty", "peer"], **options)
     figures = [worst(found, "roark"), *(worst(other, "roark") for other in old.values())]
     contender = {peer.name: peer.contender for peer in bench.peers}
     beside = {name: worst(other, contender[name]) for name, other in peers.items()}
-    bench.spool[1] = max(
-        ratio(times, "spooled", "roark") for times in found["later"].values()
-    )
+    bench.spool[1] = max(ratio(times, "spooled", "roark") for times in found["later"].values())
     return Row(
         1,
         "A callback: 2x an empty one, a first sight under 10 us",

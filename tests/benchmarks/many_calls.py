@@ -110,9 +110,7 @@ async def row(bench: Bench) -> Row:
         **options | {"rounds": 2},
     )
     ratios = {name: ratio(found, name, "nothing") for name in names}
-    lines = [
-        (NAMES[name], f"{median(found[name]):.1f}", f"{ratios[name]:.2f}") for name in names
-    ]
+    lines = [(NAMES[name], f"{median(found[name]):.1f}", f"{ratios[name]:.2f}") for name in names]
     for name, figures in peers.items():
         ratios[name] = ratio(figures, "roark", "nothing")
         lines.append((name, f"{median(figures['roark']):.1f}", f"{ratios[name]:.2f}"))

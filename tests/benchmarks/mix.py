@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, StartFrame, StopFrame
-from pipecat.pipeline.pipeline import Pipeline
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection
 
 if TYPE_CHECKING:

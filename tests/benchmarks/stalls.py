@@ -14,7 +14,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from pipecat.frames.frames import TTSAudioRawFrame
 
 from benchmarks.contenders import make

@@ -107,7 +107,9 @@ async def row(bench: Bench) -> Row:
     lines = [(case, *(missed.get(case, "?") for missed in found.values())) for case in cases]
     print(plain(("what is missing after", *found), lines))
     true = await truths(bench, bench.pick(1, 3))
-    lines = [(name, f"{it.right} of {it.sounds}", f"{it.length_ms:+.0f}") for name, it in true.items()]
+    lines = [
+        (name, f"{it.right} of {it.sounds}", f"{it.length_ms:+.0f}") for name, it in true.items()
+    ]
     print(plain(("recording", f"sounds within {LIMIT_MS:.0f} ms", "too long by, ms"), lines))
     survived = {name: sum(it == "-" for it in missed.values()) for name, missed in found.items()}
     figures = {
