@@ -30,13 +30,13 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import TransportParams
 
 from benchmarks.contenders import make
-from benchmarks.rounds import ratio, warm
+from benchmarks.rounds import alternate, ratio, warm
 from benchmarks.table import Row, plain
 from support.calls import OUT_RATE, PacedOutput, spoken
 from support.stage import Clock, Sink, set_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipecat.frames.frames import Frame
 
@@ -79,6 +79,19 @@ async def first(observer: BaseObserver, pushes: Sequence[FramePushed]) -> float:
     return median(times)
 
 
+async def later_of(
+    observers: Mapping[str, BaseObserver], data: FramePushed, rounds: int, pushes: int
+) -> dict[str, list[float]]:
+    """Return the times of later sights of a frame, by contender and round."""
+    for observer in observers.values():
+        await observer.on_push_frame(data)
+
+    async def once(name: str) -> float:
+        return await later(observers[name], data, pushes)
+
+    return await alternate(rounds, [*observers], once)
+
+
 async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) -> dict[str, Any]:
     """Return the times of callbacks, in nanoseconds: by kind, contender, and round."""
     clock, app, more, last = Clock(), Sink(), Sink(), Sink()
@@ -89,6 +102,12 @@ async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) 
     def push(frame: Frame, source: FrameProcessor = app, to: FrameProcessor = more) -> FramePushed:
         return FramePushed(source, to, frame, DOWN, clock.now)
 
+    async def first_of(kind: str, *way: FrameProcessor) -> dict[str, float]:
+        return {
+            name: await first(observer, [push(KINDS[kind](), *way) for _ in range(firsts)])
+            for name, observer in observers.items()
+        }
+
     observers = {name: (await make(name)).observer for name in contenders}
     for observer in observers.values():
         await observer.on_push_frame(push(MetricsFrame(data=[])))
@@ -97,23 +116,10 @@ async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) 
     warm()
     found: dict[str, Any] = {"first": {}, "later": {}}
     for kind, new in KINDS.items():
-        found["first"][kind] = {
-            name: await first(observer, [push(new()) for _ in range(firsts)])
-            for name, observer in observers.items()
-        }
-        data = push(new())
-        times: dict[str, list[float]] = {name: [] for name in observers}
-        for name, observer in observers.items():
-            await observer.on_push_frame(data)
-        for _ in range(rounds):
-            for name, observer in observers.items():
-                times[name].append(await later(observer, data, pushes))
-        found["later"][kind] = times
+        found["first"][kind] = await first_of(kind)
+        found["later"][kind] = await later_of(observers, push(new()), rounds, pushes)
     for kind, way in zip(AT_OUTPUT, ((app, output), (output, last)), strict=True):
-        found["first"][kind] = {
-            name: await first(observer, [push(KINDS[AUDIO](), *way) for _ in range(firsts)])
-            for name, observer in observers.items()
-        }
+        found["first"][kind] = await first_of(AUDIO, *way)
     for observer in observers.values():
         if hasattr(observer, "aflush"):
             await observer.aflush()

@@ -108,13 +108,14 @@ class Notes(BaseObserver):
 async def main() -> None:
     """Hold the demo's call, and store its frames."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-    import demo  # noqa: PLC0415  # it needs the demo's extra
+    import demo  # noqa: PLC0415  # both need the demo's extra
+    import demo_bot  # noqa: PLC0415
 
     logger.remove()
-    create_bot, notes = demo.create_bot, []
+    notes: list[Notes] = []
 
     def create(*args: Any, **kwargs: Any) -> tuple[PipelineWorker, RoarkObserver]:
-        worker, roark = create_bot(*args, **kwargs)
+        worker, roark = demo_bot.create_bot(*args, **kwargs)
         # The task's own pipeline holds it, and each adds a source and a sink to its processors.
         bot = next(part for part in worker.pipeline.processors if isinstance(part, Pipeline))
         notes.append(Notes(bot.processors[1:-1]))

@@ -152,7 +152,7 @@ async def measure(
             gc.disable()
             cost = await timed(processor, frames, out_rate)
             gc.enable()
-            await processor.cleanup()  # type: ignore[no-untyped-call]  # Pipecat annotates nothing here
+            await processor.cleanup()
             return cost
 
         found[f"{rate}, {out_rate}"] = await alternate(rounds, contenders, once)

@@ -61,14 +61,25 @@ def new_frame(step: Step) -> Frame | None:
     if kind is None:
         return None
     if step.size:
-        return kind(audio=bytes(step.size), sample_rate=step.rate, num_channels=1)
+        values: dict[str, Any] = {
+            "audio": bytes(step.size),
+            "sample_rate": step.rate,
+            "num_channels": 1,
+        }
+    else:
+        values = _values(kind)
+    frame: Frame = kind(**values)
+    return frame
+
+
+def _values(kind: type) -> dict[str, Any]:
+    """Return what a frame of this kind is made with."""
     values = {}
     for each in dataclasses.fields(kind):
         required = each.default is each.default_factory is dataclasses.MISSING
         if each.init and (required or each.name in VALUES):
             values[each.name] = VALUES.get(each.name, lambda: None)()
-    frame: Frame = kind(**values)
-    return frame
+    return values
 
 
 class Stage:

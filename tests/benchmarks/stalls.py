@@ -8,7 +8,6 @@ moment, each in a process of its own, so that the machine's own stalls meet all 
 from __future__ import annotations
 
 import asyncio
-import selectors
 import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from benchmarks.table import Row, plain
 from support.calls import IN_RATE, OUT_RATE, Call, tone
 
 if TYPE_CHECKING:
+    import selectors
     from collections.abc import Mapping
 
     from benchmarks.bench import Bench

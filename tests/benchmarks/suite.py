@@ -23,17 +23,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path[0] = str(Path(__file__).parents[1])
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from loguru import logger
 
 from benchmarks import table
 from benchmarks.bench import Bench
 from benchmarks.launch import NEWEST, OLD, PEERS, ROOT
-from benchmarks.table import Row
 
 if TYPE_CHECKING:
     from benchmarks.launch import Environment
+    from benchmarks.table import Row
 
 GOALS = {
     1: "hot_path",
@@ -49,10 +49,11 @@ GOALS = {
 }
 
 
-async def prepared() -> tuple[list[Environment], Environment | None]:
-    """Return the environments of the peers, and of this library on an old Pipecat."""
-    ready = await asyncio.gather(*(peer.prepare() for peer in (*PEERS, OLD)))
-    for peer, environment in zip((*PEERS, OLD), ready, strict=True):
+async def prepared(*, short: bool) -> tuple[list[Environment], Environment | None]:
+    """Return the environments of the peers, or of one; and of this library on an old Pipecat."""
+    places = (*(PEERS[1:2] if short else PEERS), OLD)
+    ready = await asyncio.gather(*(peer.prepare() for peer in places))
+    for peer, environment in zip(places, ready, strict=True):
         where = f"Pipecat {environment.pipecat}" if environment else "left out: can't be had here"
         print(f"{peer.name}: {where}")
     return [environment for environment in ready[:-1] if environment], ready[-1]
@@ -62,7 +63,7 @@ async def main(options: argparse.Namespace) -> int:
     """Measure, and print the table; 1 if a callback costs too much."""
     logger.remove()
     os.environ["ROARK_API_KEY"] = "benchmark"
-    bench = Bench(options.short, *await prepared())
+    bench = Bench(options.short, *await prepared(short=options.short))
     rows: list[Row] = []
     for number in options.only:
         began = time.monotonic()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loguru import logger
 
-sys.path[0] = str(Path(__file__).parents[1])
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.contenders import keep_home
 
