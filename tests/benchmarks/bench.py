@@ -26,12 +26,14 @@ class Bench:
         peers: The peers that can be run here.
         old: This library on an old Pipecat, if that can be run here.
         spool: By goal, how much more it costs with a spool, as a ratio.
+        failures: What must not be, whatever the machine.
     """
 
     short: bool
     peers: list[Environment] = field(default_factory=list)
     old: Environment | None = None
     spool: dict[int, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
     def pick(self, short: Any, full: Any) -> Any:
         """Return what fits the form of this run."""

@@ -135,7 +135,7 @@ def worst(found: dict[str, Any], name: str) -> tuple[float, float]:
 async def row(bench: Bench) -> Row:
     """Measure, print the figures by kind, and judge."""
     options = bench.pick(
-        {"rounds": 3, "pushes": 3000, "firsts": 300},
+        {"rounds": 11, "pushes": 2000, "firsts": 300},
         {"rounds": 21, "pushes": 10_000, "firsts": 2000},
     )
     floor = ["empty", "turns", "roark"]
@@ -148,6 +148,9 @@ async def row(bench: Bench) -> Row:
     figures = [worst(found, "roark"), *(worst(other, "roark") for other in old.values())]
     contender = {peer.name: peer.contender for peer in bench.peers}
     beside = {name: worst(other, contender[name]) for name, other in peers.items()}
+    bench.failures += [
+        f"a later sight costs {more:.2f}x an empty callback" for _, more in figures if more > LIMIT
+    ]
     bench.spool[1] = max(ratio(times, "spooled", "roark") for times in found["later"].values())
     return Row(
         1,
