@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from unittest.mock import patch
 
 from benchmarks.contenders import base_url, make
@@ -12,10 +12,6 @@ from support.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-LINGER_SECS = 5.0
-"""How long the process lives on, as that of a server does: what is on its way then may arrive."""
 
 
 class Delivery(TypedDict):
@@ -46,8 +42,14 @@ async def hold(name: str, url: str, secs: float) -> None:
     await call.hold(script)
 
 
-async def measure(contenders: list[str], calls: Sequence[Delivery], at_once: int) -> Any:
-    """Hold the calls, some at once, the longest first. Return how many raised an error."""
+async def measure(
+    contenders: list[str], calls: Sequence[Delivery], at_once: int, linger_secs: float
+) -> int:
+    """Hold the calls, some at once, the longest first; then live on for a while, as servers do.
+
+    Returns:
+        How many of the calls raised an error.
+    """
     places = asyncio.Semaphore(at_once)
 
     async def one(call: Delivery) -> None:
@@ -56,5 +58,5 @@ async def measure(contenders: list[str], calls: Sequence[Delivery], at_once: int
 
     longest = sorted(calls, key=lambda call: -call["secs"])
     results = await asyncio.gather(*map(one, longest), return_exceptions=True)
-    await asyncio.sleep(LINGER_SECS)
+    await asyncio.sleep(linger_secs)
     return sum(isinstance(result, BaseException) for result in results)

@@ -73,35 +73,37 @@ async def late_share(name: str, number: int, secs: float) -> float:
     return sum(secs > LATE_SECS for secs in late) / len(late)
 
 
-async def carried(name: str, start: int, secs: float) -> float:
-    """Return how many calls a process carries with a contender."""
+async def carried(name: str, start: int, most: int, secs: float) -> float:
+    """Return how many calls a process carries with a contender; no more than `most` are tried."""
     number, share = start, await late_share(name, start, secs)
     while share > LATE_SHARE and number > 1:  # too many to begin with
         number = int(number / STEP**2)
         share = await late_share(name, number, secs)
-    while True:
+    while number < most:
         more = max(number + 1, round(number * STEP))
         above = await late_share(name, more, secs)
         if above > LATE_SHARE:
             return number + (more - number) * (LATE_SHARE - share) / (above - share)
         number, share = more, above
+    return number
 
 
 async def measure(
-    contenders: list[str], start: int, secs: float, rounds: int
+    contenders: list[str], start: int, most: int, secs: float, rounds: int
 ) -> dict[str, list[float]]:
     """Return how many calls are carried: by contender and round."""
     warm()
     await late_share(contenders[-1], 1, 0.5)  # loads modules
     # The floor says where it is worth to begin.
-    start = max(1, int(await carried(contenders[0], start, secs) / STEP**2))
-    return await alternate(rounds, contenders, lambda name: carried(name, start, secs))
+    start = max(1, int(await carried(contenders[0], start, most, secs) / STEP**2))
+    return await alternate(rounds, contenders, lambda name: carried(name, start, most, secs))
 
 
 async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
     options = bench.pick(
-        {"start": 10, "secs": 1.2, "rounds": 1}, {"start": 20, "secs": 4, "rounds": 3}
+        {"start": 2, "most": 3, "secs": 1.2, "rounds": 1},
+        {"start": 20, "most": 1000, "secs": 4, "rounds": 3},
     )
     names = bench.pick(["nothing", "roark", "spooled"], [*NAMES])
     found = await bench.ours("many_calls", contenders=names, **options)

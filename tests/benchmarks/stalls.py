@@ -94,7 +94,7 @@ async def together(bench: Bench, rounds: int, secs: float) -> dict[str, dict[str
 
 async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
-    rounds, secs = bench.pick((1, 6), (3, 60))
+    rounds, secs = bench.pick((1, 3), (3, 60))
     found = await together(bench, rounds, secs)
     lines = [(name, f"{it['p999']:.2f}", f"{it['worst']:.2f}") for name, it in found.items()]
     print(plain(("stalls of the event loop, ms", "p99.9", "worst"), lines))

@@ -35,6 +35,7 @@ LEAST_SECS, EDGE_SECS = 6.0, 0.3
 """How long a call is at least, so that it has chunks, and how much of it may hold no audio."""
 FEW = ("no fault", "503 once", "reset before the body")
 AT_ONCE = 6
+LINGER_SECS = 5.0
 
 
 class Heard:
@@ -82,8 +83,14 @@ async def faults(environment: Environment, cases: list[str], least_secs: float) 
             await stack.enter_async_context(roark)
             url = await stack.enter_async_context(case.address(roark))
             calls.append({"url": url, "secs": max(case.secs, least_secs)})
-        options = {"contenders": [environment.contender], "calls": calls, "at_once": AT_ONCE}
-        await environment.measure("delivered", {"SSL_CERT_FILE": trust}, **options)
+        await environment.measure(
+            "delivered",
+            {"SSL_CERT_FILE": trust},
+            contenders=[environment.contender],
+            calls=calls,
+            at_once=AT_ONCE,
+            linger_secs=min(least_secs, LINGER_SECS),
+        )
         return {
             name: heard[name].missing(call["secs"]) for name, call in zip(cases, calls, strict=True)
         }
