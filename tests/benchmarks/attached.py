@@ -48,13 +48,13 @@ async def measure(contenders: list[str], rounds: int, repeats: int) -> dict[str,
 
 async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
-    options = bench.pick({"rounds": 1, "repeats": 1}, {"rounds": 9, "repeats": 3})
+    options = bench.pick({"rounds": 1, "repeats": 1}, {"rounds": 7, "repeats": 3})
     found = await bench.ours("attached", contenders=[*FLOORS], **options)
     peers = await bench.each(
         bench.peers,
         "attached",
         contenders=["stock", "peer"],
-        **options | {"rounds": bench.pick(1, 5)},
+        **options | {"rounds": bench.pick(1, 4)},
     )
     ratios = {name: ratio(found, key, "stock") for key, name in FLOORS.items()}
     lines = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -74,6 +75,8 @@ class Peer:
 
     async def prepare(self) -> Environment | None:
         """Return its environment; None if the package can't be had here."""
+        if shutil.which("uv") is None:
+            return None
         for pin in [f"=={self.pipecat}"] if self.pipecat else [f"=={NEWEST}", ""]:
             command = ("uv", "run", "--quiet", "--isolated", "--no-project", "--python", PYTHON)
             packages = ("--with", f"pipecat-ai{pin}", "--with", self.requirement)
