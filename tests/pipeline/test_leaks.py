@@ -18,7 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat_roark import RoarkObserver
 from pipecat_roark.sighting import REMEMBERED
 from support.calls import IN_RATE, OUT_RATE, run, spoken
-from support.feed import Clock, Sink, start
+from support.stage import Clock, Sink, start
 
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
