@@ -33,7 +33,7 @@ GROUND = (
     ".spans",
     ".silence",
 )
-PIPECAT_SHELLS = (".recording.recorder", ".recording.external")
+PIPECAT_SHELLS = (".recording.recorder", ".recording.external", ".recording.events")
 
 
 class Import(NamedTuple):
@@ -139,7 +139,10 @@ RULES: dict[str, Rule] = {
         (".delivery",),
         (".delivery",),
         "others deliver a call now or recover it later",
-        except_for=(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
+        except_for=(
+            *(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
+            ".delivery.discarded",
+        ),
     ),
     "door of privacy": Outside(
         (".privacy",), (".privacy", ".gate"), "only the gate decides what may leave"

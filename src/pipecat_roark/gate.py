@@ -28,6 +28,7 @@ from pipecat_roark import wire
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.delivery.discarded import discarded
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.privacy.consent import Consent
 from pipecat_roark.privacy.held_audio import HeldAudio
@@ -95,6 +96,7 @@ class Gate:
         self._held = HeldAudio(settings.max_waiting_bytes)
         self._publisher = Publisher(publish)
         self._recorded_bytes = 0
+        self._discarded: Receipt | None = None
         self._started: bytes | None = None
 
     @property
@@ -110,7 +112,7 @@ class Gate:
     @property
     def receipt(self) -> Receipt:
         """What of the call has arrived at Roark, and what is lost."""
-        return self._delivery.receipt
+        return self._discarded or self._delivery.receipt
 
     def start(self, at: datetime) -> None:
         """Let `call-started` out.
@@ -226,7 +228,8 @@ class Gate:
             self._redactor.close()
         if not self._consent.given:
             self._held.clear()
-            await self._delivery.discard(self._recorded_bytes, self._consent.missing)
+            why, size = self._consent.missing, self._recorded_bytes
+            self._discarded = discarded(self._pipecat_call_id, size, why)
             return
         for part in self._held.release(math.inf):
             self._delivery.add_audio(bytes(len(part.pcm)), lost=_UNJUDGED)

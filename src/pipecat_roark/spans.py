@@ -28,10 +28,11 @@ class Spans:
             self._spans.append((at, None))
 
     def end(self, at: int) -> None:
-        """End the span that goes on, if one does."""
+        """End the span that goes on, if one does; one without a length is forgotten."""
         if self.open:
-            begin, _ = self._spans[-1]
-            self._spans[-1] = begin, max(begin, at)
+            begin, _ = self._spans.pop()
+            if begin < at:
+                self._spans.append((begin, at))
 
     def __iter__(self) -> Iterator[tuple[int, int | None]]:
         """Yield the begin and the end of each span; the end is None while it goes on."""

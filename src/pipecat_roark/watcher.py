@@ -93,7 +93,7 @@ class Watcher:
         self._clocks = Clocks()
         self.recorder: Recorder
         if processor is None:
-            self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES)
+            self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES, staggered=True)
         elif isinstance(processor, AudioBufferProcessor):
             if settings.redact is not None and "audio" in settings.capture:
                 raise ValueError(

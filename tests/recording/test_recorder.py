@@ -27,6 +27,7 @@ from pipecat_roark import guard
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.listener import Recorder
+from pipecat_roark.recording.recorder import StereoRecorder
 from support.audio import audible_secs
 from support.calls import OUT_RATE, tone
 from support.feed import Feed, bursts, microphone, speech
@@ -455,3 +456,20 @@ def test_handlers_for_audio_by_turn_are_refused(feed: Feed, log: list[str]) -> N
     assert len(log) == 1
     assert "on_user_turn_audio" in log[0]
     assert "on_track_audio_data" in log[0]
+
+
+async def test_recorders_of_calls_that_begin_together_work_one_after_another() -> None:
+    """The first chunk of each is of another size, at least half of the later ones."""
+    sizes = []
+    for _ in range(8):
+        feed = Feed()
+        feed.recorder = StereoRecorder(feed, chunk_bytes=CHUNK_BYTES, staggered=True)
+        await feed.start()
+        await feed.play(microphone(tone(12, 16000)))
+        first, *others = feed.chunks
+        assert {len(chunk) for chunk in others} == {CHUNK_BYTES}
+        assert CHUNK_BYTES // 2 <= len(first) < CHUNK_BYTES
+        sizes.append(len(first))
+        await feed.recorder.finish()
+    steps = [abs(one - other) for one in sizes for other in sizes if one != other]
+    assert min(steps) > CHUNK_BYTES / 32

@@ -163,12 +163,7 @@ class Delivery:
         self._upload_waiting()
 
     def add_audio(self, pcm: bytes, *, lost: Cause | None = None) -> None:
-        """Queue the next part of the recording: one chunk, or more if it is long.
-
-        Args:
-            pcm: Its audio.
-            lost: Why it is silence that stands for lost audio, if it is.
-        """
+        """Queue the next part of the recording; `lost` is why it is only silence, if it is."""
         waiting = self._waiting_bytes
         fits = not waiting or waiting + len(pcm) <= self._max_waiting_bytes
         for start in range(0, len(pcm), CHUNK_BYTES):
@@ -186,26 +181,8 @@ class Delivery:
         """Count something that was not captured as it was, such as a turn."""
         self._ledger.lost(what, cause)
 
-    async def discard(self, audio_bytes: int, cause: Cause) -> None:
-        """Forget a call of which nothing was sent; count all of it as lost."""
-        chunks = [CHUNK] * -(-audio_bytes // CHUNK_BYTES)
-        for what in (STARTED, *chunks, ENDED):
-            self._ledger.captured(what)
-            self._ledger.lost(what, cause)
-        self._enter(_Phase.OVER)
-        self._ledger.close(0.0)
-        logger.info(f"Call {self._label} was discarded: {cause.why}. Nothing of it was sent.")
-        await self._client.aclose()
-
     async def finish(self, event: bytes, *, spent_secs: float = 0.0) -> None:
-        """Deliver what is left, then `call-ended`.
-
-        It returns within the deadline, whatever happens.
-
-        Args:
-            event: The event `call-ended`.
-            spent_secs: How much of the deadline has passed.
-        """
+        """Deliver what is left, then `call-ended`, within what is left of the deadline."""
         began = self._clock() - spent_secs
         last = self._capture_event(ENDED, event)
         self._enter(_Phase.ENDING)

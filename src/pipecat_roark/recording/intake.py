@@ -6,12 +6,12 @@ Pure: it knows of Pipecat's frames what `AudioFrame` says, and time comes in as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
 from pipecat_roark.moments import SECOND
+from pipecat_roark.recording.phases import next_phase
 from pipecat_roark.recording.recording import Source
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 LAY_NS = SECOND // 2
 """How long frames wait at most to be laid together."""
-_PHASES = count()
-_GOLDEN = 0.618
-"""Multiples of it spread evenly over a circle, however many there are."""
 _MIN_RATE, _MAX_RATE = 1000, 768_000
 """Sample rates in Hz that speech can have: a wrong one would stretch a frame over minutes."""
 
@@ -50,7 +47,7 @@ class Inbox:
     """Each frame with the time of its arrival."""
     lay_by: int = 0
     """Pipeline time until which frames only wait."""
-    _phase: int = field(default_factory=lambda: int(_GOLDEN * next(_PHASES) % 1 * LAY_NS))
+    _phase: int = field(default_factory=lambda: int(next_phase() * LAY_NS))
 
     def wait(self, now: int) -> None:
         """Let frames wait; inboxes of calls that began together are laid one after another."""

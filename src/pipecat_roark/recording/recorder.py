@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loguru import logger
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -20,13 +19,14 @@ from pipecat.frames.frames import (
     StartFrame,
     StopFrame,
 )
-from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.recording.events import CHANNELS, WholeCallEvents
 from pipecat_roark.recording.intake import Inbox, Intake
+from pipecat_roark.recording.phases import next_phase
 from pipecat_roark.recording.recording import Recording, Stereo
 from pipecat_roark.recording.ticker import Ticker
 from pipecat_roark.recording.utterance import LateEnd
@@ -37,41 +37,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipecat.observers.base_observer import FramePushed
+    from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import OffsetMs, Places
     from pipecat_roark.recording.listener import Listener
 
-CHANNELS = 2
-"""Left is the user, right is the bot."""
 TICK_SECS = 0.5
 """How often audio is handed out while no frame comes; a chunk is longer than this."""
-_TURN_EVENTS = tuple(
-    f"on_{speaker}_turn_{what}" for speaker in ("user", "bot") for what in ("audio", "audio_data")
-)
-"""Events of Pipecat's own recorder that this one doesn't call; Pipecat 2.0 removes two of them."""
-_NO_TURNS = (
-    "This recorder hands out the whole call by on_audio_data and on_track_audio_data. For audio by "
-    "turn, place an AudioBufferProcessor of your own beside it."
-)
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
 _ENDS = (EndFrame, CancelFrame, StopFrame)
 
 
-class StereoRecorder(AudioBufferProcessor):
+class StereoRecorder(WholeCallEvents):
     """Records a call in stereo, every sample at its time.
 
-    It is an `AudioBufferProcessor` by type, placement, properties and the events `on_audio_data`,
-    `on_track_audio_data`, `on_recording_started` and `on_recording_stopped` (the latter two where
-    Pipecat has them). Unlike Pipecat's own it records from the first frame on. Between
-    `stop_recording` and `start_recording`, and while it is paused, time passes as silence.
+    Unlike Pipecat's own it records from the first frame on. Between `stop_recording` and
+    `start_recording`, and while it is paused, time passes as silence.
 
     Args:
         listener: Receives the audio, the frames and the edges of the bot's speech.
         chunk_bytes: How much audio the listener receives at once.
+        staggered: Whether the first time is earlier, in each recorder by another share, because
+            others may have begun together with it.
     """
 
-    def __init__(self, listener: Listener, *, chunk_bytes: int) -> None:
+    def __init__(self, listener: Listener, *, chunk_bytes: int, staggered: bool = False) -> None:
         # Direct mode: frames are handled as they pass, without a queue that an interruption drops.
         super().__init__(num_channels=CHANNELS, buffer_size=chunk_bytes, enable_direct_mode=True)
         self.processor: AudioBufferProcessor = self
@@ -90,13 +81,13 @@ class StereoRecorder(AudioBufferProcessor):
         """When nothing of what is said may be recorded."""
         self._listener = listener
         self._chunk_frames = chunk_bytes // (2 * CHANNELS)
+        self._next_frames = int(self._chunk_frames * (0.5 + next_phase() / 2 if staggered else 1))
         self._guard = ErrorBoundary("recorder")
         self._now: Callable[[], int] = int
         self._tape = Recording(0, paced=False, pauses=self.pauses)
         self._finished = False
         self._intake = Intake()
         self._inboxes: dict[type, Inbox] = {}
-        self._warned_of_turns = False
         self._ticker = Ticker(self._tick, TICK_SECS)
 
     @property
@@ -108,14 +99,6 @@ class StereoRecorder(AudioBufferProcessor):
     def offset_ms(self) -> OffsetMs | None:
         """Returns the place of a sample in the recording; None while nothing is recorded."""
         return self._tape.offset_ms
-
-    def add_event_handler(self, event_name: str, handler: Callable[..., object]) -> None:
-        """Add a handler for an event; one for audio by turn is refused with a warning."""
-        if event_name not in _TURN_EVENTS:
-            super().add_event_handler(event_name, handler)
-        elif not self._warned_of_turns:
-            self._warned_of_turns = True
-            logger.warning(f"Roark: {event_name} is never called. {_NO_TURNS}")
 
     def has_audio(self) -> bool:
         """Return whether there is audio that no event has handed out yet."""
@@ -188,12 +171,6 @@ class StereoRecorder(AudioBufferProcessor):
         with self._guard:
             await self._listener.on_cleanup()
 
-    async def publish(self, pcm: bytes, tracks: Stereo | None = None) -> None:
-        """Hand out audio by the events `on_audio_data` and `on_track_audio_data`."""
-        form = self._sample_rate, CHANNELS
-        await self._call_event_handler("on_audio_data", pcm, *form)
-        await self._call_event_handler("on_track_audio_data", *(tracks or Stereo.split(pcm)), *form)
-
     async def _handle(self, frame: Frame, direction: FrameDirection, now: int) -> None:
         if isinstance(frame, _AUDIO):
             await self._record(frame, now)
@@ -223,8 +200,7 @@ class StereoRecorder(AudioBufferProcessor):
             self.after_output = follows_output(self)
             # From 1.8.0 on, the rate came with the setup.
             self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
-            paced, pauses = self.after_output, self.pauses
-            self._tape = Recording(self._sample_rate, paced=paced, pauses=pauses)
+            self._tape = Recording(self._sample_rate, paced=self.after_output, pauses=self.pauses)
         self._ticker.start()
         if not self.pauses.open:
             await self._call_event_handler("on_recording_started")
@@ -250,16 +226,16 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def _hand_out_decided(self, now: int) -> bool:
         """Hand out the next chunk if nothing in it can change any more."""
-        chunk = self._tape.pop_decided(self._chunk_frames, self._intake.oldest(now))
+        chunk = self._tape.pop_decided(self._next_frames, self._intake.oldest(now))
         if chunk is not None:
+            self._next_frames = self._chunk_frames
             await self._hand_out(chunk)
         return chunk is not None
 
     def _lay(self, inboxes: Iterable[Inbox]) -> None:
         # A recording that is paused from the start begins behind the pause.
         waits = self.pauses.open and self._tape.origin_ns is None
-        tape = None if waits or self._finished else self._tape
-        for sound in self._intake.lay(inboxes, tape):
+        for sound in self._intake.lay(inboxes, None if waits or self._finished else self._tape):
             is_late, to = isinstance(sound, LateEnd), self._listener
             (to.on_bot_offset if is_late else to.on_bot_onset)(sound.arrival, sound.edge)
 
