@@ -315,6 +315,15 @@ async def test_calls_of_earlier_runs_are_there(tmp_path: Path) -> None:
         assert (row["agent"], row["state"]) == ("Renamed", "open")
 
 
+async def test_call_that_is_removed_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that somebody removes while the list is made is no error."""
+    monkeypatch.setattr("pipecat_roark.local.shelf.stored_folders", lambda _: [tmp_path / "gone"])
+    async with running(tmp_path) as (_, http):
+        assert (await http.get("/api/calls")).json() == []
+
+
 async def test_peaks_are_made_again_from_the_recording(tmp_path: Path) -> None:
     """A folder without peaks, as earlier releases wrote it, is drawn the same way."""
     async with running(tmp_path) as (roark, http):
@@ -329,17 +338,25 @@ async def test_peaks_are_made_again_from_the_recording(tmp_path: Path) -> None:
         assert (call["audio"], call["turns"]) == (None, 7)
 
 
+async def send_bad_event(roark: LocalRoark) -> None:
+    """Send an event of the call that breaks the contract."""
+    async with httpx.AsyncClient(base_url=roark.url, headers=pages.KEYS) as http:
+        refused = await http.post(pages.EVENTS, json=pages.started(CALL, mood="good"))
+        assert refused.status_code == 422
+
+
 async def test_call_goes_on_after_a_restart(tmp_path: Path) -> None:
     """A call that had not ended is continued by the next server on the folder."""
     async with running(tmp_path) as (roark, _):
         await send(roark, pages.started(CALL), 0, 1)
+        await send_bad_event(roark)
     log = tmp_path / NAME / "requests.jsonl"
     log.write_text(f'{log.read_text()}{{"status": 200}}\n{{"cut')
     async with running(tmp_path) as (roark, http):
         assert [row["state"] for row in (await http.get("/api/calls")).json()] == ["open"]
         await send(roark, pages.started(CALL), 1, *range(2, len(PARTS)), pages.ended(CALL))
         call = await roark.wait_for_end(CALL)
-    assert call.complete, call.problems
+    assert call.problems == ("call-started: 'mood': unknown field",)
     assert call.recording is not None
     assert call.recording.read_bytes()[44:] == PCM
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from pipecat_roark.local.export import export
 from support import pages
 from support.pages import TALK
 
@@ -226,6 +227,35 @@ def test_markup_in_a_call_stays_text(page: Page, roark: ThreadedRoark, http: htt
     expect(page.locator(".request")).to_have_count(4)
     assert page.evaluate("window.harm") is None
     assert page.locator("main script, main img").count() == 0
+
+
+@pytest.mark.parametrize("with_audio", [True, False])
+def test_saved_call_needs_no_server(
+    page: Page, roark: ThreadedRoark, http: httpx.Client, tmp_path: Path, *, with_audio: bool
+) -> None:
+    """A call as one file shows and plays the same, loads nothing, and its text stays text."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    if with_audio:
+        pages.send_call(http, EVIL, [*pages.TALK[:6], ("assistant", 22.3, 24.1, EVIL)])
+    else:
+        pages.send_event(http, pages.started(EVIL))
+        pages.send_event(http, pages.ended(EVIL, [("user", 1, 2, EVIL)]))
+        (roark.calls[EVIL].folder / "requests.jsonl").unlink()
+    file = tmp_path / "call.html"
+    export(roark.calls[EVIL], file)
+    page.goto(file.as_uri())
+    expect(page.locator(".words", has_text=EVIL)).to_have_count(1)
+    page.get_by_text("The exact requests").click()
+    if with_audio:
+        drawn(page)
+        page.locator(".turn", has_text="Great, tell me the history of the city.").click()
+        expect(page.locator(".turn.lit")).to_have_text(re.compile("Great, tell me"))
+        expect(page.locator(".request")).to_have_count(22)
+    else:
+        expect(page.get_by_text("They were not kept.")).to_be_visible()
+    assert page.evaluate("window.harm") is None
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
 
 
 def test_no_request_leaves_the_machine(

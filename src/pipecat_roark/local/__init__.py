@@ -5,6 +5,7 @@ contract, stores each call as plain files, and shows them on a page. It imports 
 of the library.
 """
 
+from pipecat_roark.local.drawing import draw_call
 from pipecat_roark.local.finished import FinishedCall
 from pipecat_roark.local.server import LocalRoark
 from pipecat_roark.local.store import StoredCall
@@ -20,4 +21,5 @@ __all__ = [
     "StoredTurn",
     "ThreadedRoark",
     "Waveform",
+    "draw_call",
 ]

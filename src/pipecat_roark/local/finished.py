@@ -32,8 +32,8 @@ class FinishedCall:
     audio: Waveform | None
     reason: str
 
-    @classmethod
-    def read(cls, stored: StoredCall) -> FinishedCall:
-        """Read a call whose end has come. This reads its files."""
-        story, reason = tell(stored), str((stored.ended or {}).get("callEndedReason"))
-        return cls(stored, story.turns, story.tools, Waveforms().read(stored), reason)
+
+def read_finished(stored: StoredCall) -> FinishedCall:
+    """Read a call whose end has come. This reads its files."""
+    story, reason = tell(stored), str((stored.ended or {}).get("callEndedReason"))
+    return FinishedCall(stored, story.turns, story.tools, Waveforms().read(stored), reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from aiohttp import web
 from loguru import logger
@@ -14,6 +15,7 @@ from pipecat_roark.local.feed import Feed
 from pipecat_roark.local.page import Page
 from pipecat_roark.local.register import Register
 from pipecat_roark.local.shelf import Shelf
+from pipecat_roark.local.store import folder_name
 
 if TYPE_CHECKING:
     import os
@@ -91,6 +93,10 @@ class LocalRoark:
     def url(self) -> str:
         """Base URL of the server. With `port=0` it is known after the start."""
         return str(URL.build(scheme="http", host=self._host, port=self._port))
+
+    def page_of(self, call_id: str) -> str:
+        """Return the address of a call's page, also before the call has begun."""
+        return f"{self.url}/#/call/{quote(folder_name(call_id), safe='')}"
 
     @property
     def calls(self) -> Mapping[str, StoredCall]:

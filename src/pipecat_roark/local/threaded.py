@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from pipecat_roark.local.finished import FinishedCall
+from pipecat_roark.local.finished import read_finished
 from pipecat_roark.local.server import LocalRoark
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from typing_extensions import Self
 
+    from pipecat_roark.local.finished import FinishedCall
     from pipecat_roark.local.store import StoredCall
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class ThreadedRoark:
         if len(self.calls) > 1:
             raise ValueError(f"there are {len(self.calls)} calls; look at `calls`")
         (call_id,) = self.calls
-        return FinishedCall.read(self._run(self._roark.wait_for_end(call_id, timeout)))
+        return read_finished(self._run(self._roark.wait_for_end(call_id, timeout)))
 
     def fail(self, status: int = 503, *, times: int = 1) -> None:
         """Answer the next requests with an error.

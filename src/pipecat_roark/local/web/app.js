@@ -3,6 +3,7 @@
 (() => {
   const { html, render, useEffect, useState } = htmPreact;
   const { source, List, Call } = roark;
+  const icon = document.querySelector("link[rel=icon]").href;
 
   const named = () => {
     const name = /^#\/call\/(.+)$/.exec(location.hash)?.[1];
@@ -22,7 +23,7 @@
     }, []);
     return html`
       <nav class="top">
-        <a class="brand" href=${source.isSaved ? undefined : "#/"}><img src=${roark.icon ?? "web/icon.svg"} alt="" />Local Roark</a>
+        <a class="brand" href=${source.isSaved ? undefined : "#/"}><img src=${icon} alt="" />Local Roark</a>
         ${name && !source.isSaved && html`<a class="back" href="#/">← All calls</a>`}
       </nav>
       ${name || source.isSaved ? html`<${Call} key=${name} name=${name} />` : html`<${List} />`}`;

@@ -39,15 +39,24 @@
     },
   };
 
-  const saved = (call) => ({
+  /** The address of the audio in this file, or of none. */
+  const savedAudio = () => {
+    const audio = document.getElementById("saved-audio");
+    if (!audio) return "";
+    const bytes = Uint8Array.from(atob(audio.textContent), (character) => character.charCodeAt(0));
+    audio.remove();
+    return URL.createObjectURL(new Blob([bytes], { type: "audio/wav" }));
+  };
+
+  const saved = (call, audio) => ({
     isSaved: true,
     calls: async () => [call],
     call: async () => call,
     requests: async () => call.requests,
-    audio: () => call.audio.url,
+    audio: () => audio,
     follow: () => () => {},
   });
 
   const data = document.getElementById("saved-call");
-  window.roark.source = data ? saved(JSON.parse(data.textContent)) : served;
+  window.roark.source = data ? saved(JSON.parse(data.textContent), savedAudio()) : served;
 })();
