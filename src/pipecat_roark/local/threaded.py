@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -64,7 +63,6 @@ class ThreadedRoark:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._has_ended = threading.Event()
-        self._return: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -149,21 +147,20 @@ class ThreadedRoark:
     def gone(self, secs: float) -> None:
         """Refuse connections from now on, for so many seconds."""
         self._run(self._roark.stop())
-        self._return = self._run(self._come_back(secs))
+        asyncio.run_coroutine_threadsafe(self._come_back(secs), self._loop)
 
-    async def _come_back(self, secs: float) -> asyncio.Task[None]:
-        async def come_back() -> None:
-            await asyncio.sleep(secs)
-            await self._roark.start()
-
-        return asyncio.ensure_future(come_back())
+    async def _come_back(self, secs: float) -> None:
+        await asyncio.sleep(secs)
+        await self._roark.start()
 
     async def _close(self) -> None:
-        if self._return is not None:
-            self._return.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._return
+        # What still waits, such as a slow answer or the return of the server, is given up.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await self._roark.stop()
+        await self._loop.shutdown_default_executor()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
