@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[1] / "src" / "pipecat_roark"
 
-GROUND = (".moments", ".plain", ".guard", ".report", ".receipt", ".settings", ".wire")
+GROUND = (
+    *(".moments", ".plain", ".guard", ".report", ".receipt", ".settings", ".wire"),
+    ".findings",
+)
 PIPECAT_SHELLS = (".recording.recorder", ".recording.external")
 
 
@@ -102,7 +105,11 @@ RULES: dict[str, Rule] = {
         (".delivery", ".spool", *GROUND),
         "it sends bytes and doesn't need their meaning",
     ),
-    "local": Inside((".local",), (".local",), "it is a second opinion on what the library sends"),
+    "local": Inside(
+        (".local",),
+        (".local", ".findings"),
+        "it is a second opinion on what the library sends; what it finds in the wiring is not sent",
+    ),
     # Which modules of a room others may import.
     "doors of conversation": Outside(
         (".conversation",),
@@ -309,6 +316,7 @@ def test_each_rule_can_be_broken() -> None:
         ("cli", "def f():\n    from pipecat_roark.local import LocalRoark"),
         ("recording.listener", "if TYPE_CHECKING:\n    from pipecat.frames import frames"),
         ("recording.recorder", "import pipecat, numpy"),
+        ("local.checkup", "from pipecat_roark.findings import examine"),
         ("spool.writer", "from loguru import logger; import pipecatalog, httpx_sse"),
     ],
 )

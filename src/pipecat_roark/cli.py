@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True)
     _add_local(commands.add_parser)
     _add_show(commands.add_parser)
+    _add_doctor(commands.add_parser)
     _add_deliver(commands.add_parser)
     options = parser.parse_args(argv)
     status: int = options.run(options)
@@ -72,6 +73,16 @@ def _add_show(add: _Add) -> None:
         help="write the call with its audio as one HTML file instead, to be opened anywhere",
     )
     show.set_defaults(run=_run_show)
+
+
+def _add_doctor(add: _Add) -> None:
+    doctor = add(
+        "doctor",
+        help="find what is wrong with a bot's wiring",
+        description="Print what a stored call tells of the wiring of its bot.",
+    )
+    _add_call(doctor)
+    doctor.set_defaults(run=_run_doctor)
 
 
 def _add_call(command: argparse.ArgumentParser) -> None:
@@ -119,6 +130,12 @@ def _run_show(options: argparse.Namespace) -> int:
     from pipecat_roark.local.commands import show  # noqa: PLC0415 - as above
 
     return show(options.call, options.folder, options.html)
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from pipecat_roark.local.commands import doctor  # noqa: PLC0415 - as above
+
+    return doctor(options.call, options.folder)
 
 
 def _run_deliver(options: argparse.Namespace) -> int:

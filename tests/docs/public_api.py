@@ -175,6 +175,7 @@ async def serve() -> None:
     assert_type(call.recording, Path | None)
     assert_type(call.problems, tuple[str, ...])
     assert_type(call.verified, tuple[str, ...])
+    assert_type(call.has_odd_key, bool)
 
 
 def test(roark: ThreadedRoark) -> None:

@@ -10,10 +10,12 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipecat_roark.local.checkup import check_up
 from pipecat_roark.local.drawing import draw_call
 from pipecat_roark.local.export import export
 from pipecat_roark.local.server import LocalRoark
 from pipecat_roark.local.store import folder_name, read_call
+from pipecat_roark.local.waveform import Waveforms
 
 if TYPE_CHECKING:
     from pipecat_roark.local.store import StoredCall
@@ -64,6 +66,30 @@ def show(wanted: str, folder: Path, html: Path | None) -> int:
         return 1
     _print(f"{html}: {html.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def doctor(wanted: str, folder: Path) -> int:
+    """Print what a stored call tells of the wiring of its bot.
+
+    Args:
+        wanted: The call's id, or the path of its folder.
+        folder: Where calls are stored.
+
+    Returns:
+        The exit status: 0 if nothing was found, else 1.
+    """
+    call = find(wanted, folder)
+    if call is None:
+        return 1
+    if call.ended is None:
+        _print("The call has not ended. Its wiring can be judged then.")
+        return 1
+    found = [*check_up(call, Waveforms().read(call))]
+    for finding in found:
+        _print(f"{finding.name}: {finding}")
+    if not found:
+        _print("Nothing is wrong with the wiring, as far as this call shows.")
+    return 1 if found else 0
 
 
 def find(wanted: str, folder: Path) -> StoredCall | None:

@@ -6,6 +6,7 @@ import textwrap
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from pipecat_roark.local.checkup import check_up
 from pipecat_roark.local.story import StoredTurn, tell
 from pipecat_roark.local.waveform import Waveforms
 
@@ -54,6 +55,7 @@ def _lines(call: StoredCall, width: int) -> Iterator[str]:
     yield "What the local Roark found:"
     yield from (f"  ✓ {plain(sentence)}" for sentence in call.verified)
     yield from (f"  ✗ {plain(sentence)}" for sentence in call.problems)
+    yield from (f"  ! {finding}" for finding in check_up(call, waveform))
     yield f"The call {_verdict(call)}. All of it:"
     yield f"  {call.folder}"
 

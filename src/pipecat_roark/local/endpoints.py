@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from pipecat_roark.findings import is_odd_key
 from pipecat_roark.local.contract import (
     CHUNK_TYPE,
     EVENT,
@@ -87,7 +88,8 @@ class Endpoints:
         if refusal is not None:
             what = kind if kind in EVENTS else "event"
             return await self._refuse(refusal, what, body.get("pipecatCallId"), log)
-        call = await self._register.add_event(body, raw, log)
+        is_odd = is_odd_key(request.headers["x-roark-api-key"])
+        call = await self._register.add_event(body, raw, log, has_odd_key=is_odd)
         if call is not None and self._on_event is not None:
             self._on_event(kind, call)
         return web.json_response({})

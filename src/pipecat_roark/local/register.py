@@ -75,7 +75,7 @@ class Register:
         return {call_id: locked.call for call_id, locked in self._calls.items()}
 
     async def add_event(
-        self, body: dict[str, Any], raw: bytes, request: LoggedRequest
+        self, body: dict[str, Any], raw: bytes, request: LoggedRequest, *, has_odd_key: bool
     ) -> StoredCall | None:
         """Add a lifecycle event to its call.
 
@@ -83,6 +83,7 @@ class Register:
             body: The event.
             raw: The bytes that the event was sent in.
             request: The same for the log.
+            has_odd_key: Whether the key that it came with doesn't look like one.
 
         Returns:
             The call, if the event came for the first time.
@@ -91,6 +92,7 @@ class Register:
         async with self._lock(body["pipecatCallId"], request) as locked:
             is_first, problems = locked.sequence.add_event(kind, raw)
             self._note(problems, locked.call)
+            locked.call.has_odd_key |= has_odd_key
             if not is_first:
                 return None
             if kind == CALL_ENDED:

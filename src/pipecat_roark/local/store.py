@@ -43,6 +43,7 @@ class StoredCall:
         recording: The WAV file joined from the chunks; None if the call has no recording.
         problems: What was wrong with the call's requests, a sentence each.
         verified: What was found right when the call ended, a sentence each.
+        has_odd_key: Whether the API key didn't look like one. The key itself is not kept.
     """
 
     call_id: str
@@ -52,6 +53,7 @@ class StoredCall:
     recording: Path | None = None
     problems: tuple[str, ...] = ()
     verified: tuple[str, ...] = ()
+    has_odd_key: bool = False
 
     @property
     def started(self) -> dict[str, Any] | None:
@@ -90,6 +92,7 @@ def save_call(call: StoredCall) -> None:
         **others,
         "problems": call.problems,
         "verified": call.verified,
+        **({"hasOddKey": True} if call.has_odd_key else {}),
     }
     call.folder.mkdir(parents=True, exist_ok=True)
     write_whole(call.folder / _CALL_FILE, json.dumps(known, indent=2).encode())
@@ -117,6 +120,7 @@ def read_call(folder: Path) -> StoredCall | None:
         return None
     recording = folder / _RECORDING_FILE
     call.recording = recording if recording.is_file() else None
+    call.has_odd_key = known.get("hasOddKey") is True
     return call
 
 

@@ -6,6 +6,7 @@ import base64
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipecat_roark.local.checkup import check_up
 from pipecat_roark.local.contract import CALL_STARTED
 from pipecat_roark.local.peaks import WINDOW_MS
 from pipecat_roark.local.schema import parse_utc
@@ -54,6 +55,7 @@ def detail(call: StoredCall, waveform: Waveform | None, *, is_live: bool) -> dic
         "replies": story.replies and story.replies._asdict(),
         "problems": call.problems,
         "verified": call.verified,
+        "findings": [*map(str, check_up(call, waveform))],
         "audio": waveform and _audio(waveform),
     }
 

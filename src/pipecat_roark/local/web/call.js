@@ -113,6 +113,11 @@
         ${call.problems.map((text) => html`<li class="bad"><span class="sign" role="img" aria-label="wrong:">✗</span>${text}</li>`)}
         ${call.verified.map((text) => html`<li class="good"><span class="sign" role="img" aria-label="right:">✓</span>${text}</li>`)}
       </ul>
+      ${call.findings.length > 0 && html`
+        <h3 class="wiring">About the bot's wiring</h3>
+        <ul class="findings">
+          ${call.findings.map((text) => html`<li class="slow"><span class="sign" role="img" aria-label="look at:">!</span>${text}</li>`)}
+        </ul>`}
       ${!call.problems.length && !call.verified.length && html`<p class="hint">A call is checked when it ends.</p>`}
     </section>`;
 
