@@ -93,7 +93,10 @@ def test_call_without_places_or_end_is_drawn(tmp_path: Path) -> None:
 def test_one_channel_is_drawn_as_one(tmp_path: Path) -> None:
     """A mono recording has one line, and a turn at its very end is still marked."""
     turns = [("user", 0.0, 0.5, "a"), ("user", 1.0, 1.0, "b")]
-    stored = StoredCall("call-1", tmp_path, {"call-ended": pages.ended("call-1", turns)})
+    typed = {**pages.turn(("user", 2, 2, "c"))}
+    del typed["audioOffsetMs"], typed["endAudioOffsetMs"]
+    ended = pages.ended("call-1", transcript=[*map(pages.turn, turns), typed])
+    stored = StoredCall("call-1", tmp_path, {"call-ended": ended})
     stored.chunks[0] = save_chunk(stored, 0, bytes(16_000))
     stored.recording = join_recording(stored, 8000, 1)
     lines = draw_call(stored, 68).splitlines()

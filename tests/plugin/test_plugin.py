@@ -87,7 +87,7 @@ def run(folder: Path, tests: str, *options: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    ours = {"COVERAGE_PROCESS_START", "ROARK_BASE_URL", "ROARK_API_KEY"}
+    ours = {"ROARK_BASE_URL", "ROARK_API_KEY"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "ROARK_SPOOL_DIR": "spool"}
 
