@@ -152,6 +152,17 @@ def test_transcript_tells_what_happened(
     expect(page.locator(".findings .good")).to_have_count(5)
 
 
+def test_wiring_and_problems_are_told(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
+    """What is wrong stands beside the call: problems of requests, and of the bot's wiring."""
+    bad = {**pages.started(CALL), "mood": "good"}
+    http.post(pages.EVENTS, json=bad, headers=pages.KEYS)
+    pages.send_call(http, CALL, callStartedAt=pages.at(3))
+    show(page, roark)
+    expect(page.locator(".head .chip")).to_have_text("1 problem")
+    expect(page.locator(".findings .bad")).to_have_text(re.compile("'mood': unknown field"))
+    expect(page.locator(".findings .slow")).to_have_text(re.compile("speaking to nobody for 3.0 s"))
+
+
 def test_exact_requests_are_there(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
     """Each request of the call is listed with its body, and none with its key."""
     pages.send_call(http, CALL)

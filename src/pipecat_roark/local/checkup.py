@@ -28,7 +28,8 @@ def check_up(call: StoredCall, waveform: Waveform | None) -> Iterator[Finding]:
         Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
         for turn in tell(call).turns
     ]
-    stereo = waveform if waveform is not None and waveform.channels > 1 else None
+    is_measured = waveform is not None and waveform.channels > 1 and waveform.peaks
+    stereo = waveform if is_measured else None
     yield from examine(
         Evidence(
             turns=turns,

@@ -19,6 +19,8 @@ WINDOW_MS = 50
 """What one peak stands for."""
 _BLOCK = 128
 """Pairs of samples that are measured together: 5 ms at 24 kHz."""
+LEAST_RATE = 2 * 1000 * _BLOCK // WINDOW_MS
+"""At lower rates, which no call has, a block would be longer than what a peak stands for."""
 
 
 def measure(pcm: bytes) -> bytes:
@@ -43,8 +45,10 @@ def join(chunks: Iterable[tuple[int, bytes]], rate: int, channels: int) -> bytes
         channels: Number of interleaved channels, 1 or 2.
 
     Returns:
-        The peaks, a byte for each window and channel, interleaved.
+        The peaks, a byte for each window and channel, interleaved. None below `LEAST_RATE`.
     """
+    if rate < LEAST_RATE:
+        return b""
     begin, starts, levels = 0, [np.zeros(0, np.int64)], [np.zeros((0, 2), np.uint8)]
     for size, blocks in chunks:
         level = np.frombuffer(blocks, np.uint8).reshape(-1, 2)

@@ -12,7 +12,10 @@
     const bytes = Uint8Array.from(atob(peaks), (character) => character.charCodeAt(0));
     const full = bytes.reduce((most, byte) => Math.max(most, byte), 32);
     return Array.from({ length: count }, (_, channel) =>
-      Float32Array.from({ length: bytes.length / count }, (_, i) => bytes[i * count + channel] / full),
+      Float32Array.from(
+        { length: Math.max(1, bytes.length / count) },
+        (_, i) => (bytes[i * count + channel] ?? 0) / full,
+      ),
     );
   };
 
