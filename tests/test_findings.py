@@ -42,7 +42,7 @@ def silence_at(*moments: int) -> Any:
     """Return levels of a call that is loud except around some moments, in milliseconds."""
 
     def level(_role: str, start: float, end: float) -> float:
-        return 0.01 if any(start <= moment <= end for moment in moments) else 0.5
+        return 0.009 if any(start <= moment <= end for moment in moments) else 0.5
 
     return level
 

@@ -20,8 +20,8 @@ FASTEST_RESPONSE_MS = 100
 MARKER_TOLERANCE_MS = 100
 BACKLOG_MS = 1000
 """Audio that waited for less is not worth a word."""
-_AUDIBLE = 0.02
-"""Amplitude, as a share of full scale, that speech exceeds."""
+_AUDIBLE = 0.01
+"""Amplitude, as a share of full scale, that even quiet speech exceeds."""
 _ODD_KEY = re.compile(
     r"[\s\"'<>${}]|\.\.\.|…|^(?:your|bearer|roark_api_key|none$|null$)", re.IGNORECASE
 )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from pipecat_roark.local import ThreadedRoark
 from support import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pipecat_roark.local import ThreadedRoark
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -98,6 +99,14 @@ def test_a_server_that_is_gone_comes_back(roark: ThreadedRoark, http: httpx.Clie
         break
     assert roark.call().stored.complete
     roark.gone(3600)  # the end of the test does not wait for it
+
+
+def test_a_port_in_use_is_an_error(roark: ThreadedRoark, tmp_path: Path) -> None:
+    """A second server on the same port raises, and leaves no thread."""
+    threads = threading.active_count()
+    with pytest.raises(OSError, match="in use"):
+        ThreadedRoark(tmp_path, port=int(roark.url.rpartition(":")[2])).start()
+    assert threading.active_count() == threads
 
 
 async def test_async_tests_can_use_it(roark: ThreadedRoark) -> None:

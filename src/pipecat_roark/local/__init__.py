@@ -2,7 +2,7 @@
 
 It takes the requests that the library sends to Roark, checks them strictly against the wire
 contract, stores each call as plain files, and shows them on a page. It imports nothing of the rest
-of the library.
+of the library but what can be found in a bot's wiring.
 """
 
 from pipecat_roark.local.drawing import draw_call

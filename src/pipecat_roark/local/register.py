@@ -72,7 +72,8 @@ class Register:
 
     def calls(self) -> dict[str, StoredCall]:
         """Return each call of this run by its id."""
-        return {call_id: locked.call for call_id, locked in self._calls.items()}
+        # The list is made at once: other threads ask, too, while calls come.
+        return {call_id: locked.call for call_id, locked in list(self._calls.items())}
 
     async def add_event(
         self, body: dict[str, Any], raw: bytes, request: LoggedRequest, *, has_odd_key: bool

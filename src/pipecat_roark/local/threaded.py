@@ -80,9 +80,17 @@ class ThreadedRoark:
         return (*self._roark.problems, *(p for call in self.calls.values() for p in call.problems))
 
     def start(self) -> None:
-        """Open the port."""
+        """Open the port.
+
+        Raises:
+            OSError: The server can't listen on the port.
+        """
         self._thread.start()
-        self._run(self._roark.start())
+        try:
+            self._run(self._roark.start())
+        except OSError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Close the port, and end the thread."""

@@ -88,7 +88,7 @@ class Waveforms:
             call.folder / PEAKS_FILE, join(zip(sizes, measured, strict=True), rate, channels)
         )
         for path in chunks:
-            del self._measured[path]
+            self._measured.pop(path, None)
 
     def read(self, call: StoredCall) -> Waveform | None:
         """Return a call's waveform, or None if it has no audio that can be read.
@@ -103,9 +103,11 @@ class Waveforms:
             return None
 
     def _measure(self, chunk: Path) -> bytes:
-        if chunk not in self._measured:
-            self.add(chunk, chunk.read_bytes())
-        return self._measured[chunk]
+        # Another thread may drop it meanwhile, as the call ends.
+        measured = self._measured.get(chunk)
+        if measured is None:
+            measured = self._measured[chunk] = measure(chunk.read_bytes())
+        return measured
 
     @staticmethod
     def _of_recording(path: Path) -> Waveform:
