@@ -79,7 +79,7 @@
           <button type="button" class="play" aria-label=${isPlaying ? "Pause" : "Play"}
             onClick=${() => player.current.toggle()}>${isPlaying ? "❚❚" : "▶"}</button>
           <span class="time"><span ref=${clock}></span> / ${format.clock(length)}</span>
-          <span class="hint">${rate} Hz${isEstimate && ", by the pace of the audio"}</span>
+          <span class="hint">${rate} Hz${isEstimate && ", estimated until the call ends"}</span>
           <span class="keys hint"><kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> 5 s, <kbd>j</kbd> <kbd>k</kbd> turns</span>
         </div>
       </section>`;
@@ -98,7 +98,7 @@
         </dl>
         <div class="bars" role="group" aria-label="Response time of each answer">
           ${answers.map(({ response_ms: ms, start_ms: start }) => html`
-            <button type="button" class=${ms === worst ? "worst" : ""} disabled=${start === null}
+            <button type="button" class=${ms === worst && ms > median ? "worst" : ""} disabled=${start === null || !call.audio}
               title=${format.length(ms)} aria-label="${format.length(ms)}, play the answer"
               style=${{ "--part": Math.max(0.04, ms / Math.max(worst, 1)) }}
               onClick=${() => play(start)}></button>`)}
@@ -122,10 +122,13 @@
     </section>`;
 
   const Request = ({ request: { at, method, path, status, size, body } }) => {
-    const line = html`<span class=${status === 200 ? "status" : "status bad"}>${status}</span>
-      <code>${method} ${path}</code> <span class="hint">${format.bytes(size)}, ${at.slice(11, 23)}</span>`;
-    if (body === null) return html`<li class="request">${line}</li>`;
-    return html`<li class="request"><details><summary>${line}</summary>
+    const line = html`
+      <span class=${status === 200 ? "status" : "status bad"}>${status}</span>
+      <code>${method} ${path}</code>
+      <span class="hint">${format.bytes(size)}</span>
+      <span class="hint">${at.slice(11, 23)}</span>`;
+    if (body === null) return html`<li class="request"><div class="asked">${line}</div></li>`;
+    return html`<li class="request"><details><summary class="asked">${line}</summary>
       <pre tabindex="0" aria-label="Body">${format.pretty(body)}</pre></details></li>`;
   };
 
@@ -217,9 +220,9 @@
           <div class="side">
             ${call.replies && html`<${Replies} call=${call} play=${play} />`}
             <${Findings} call=${call} />
-            <${Requests} call=${call} />
           </div>
         </div>
+        <${Requests} call=${call} />
       </main>`;
   };
 

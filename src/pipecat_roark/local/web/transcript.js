@@ -20,9 +20,9 @@
     </span>`;
 
   /** A turn; a click plays it. What has no place in the recording can't be played. */
-  const Turn = ({ turn, number, isLit, worst, play }) => html`
+  const Turn = ({ turn, number, isLit, worst, play, hasAudio }) => html`
     <li class="turn ${turn.role} ${isLit ? "lit" : ""}">
-      <button type="button" class="line" data-number=${number} disabled=${turn.start_ms === null}
+      <button type="button" class="line" data-number=${number} disabled=${turn.start_ms === null || !hasAudio}
         aria-current=${isLit ? "true" : undefined} onClick=${() => play(turn.start_ms)}>
         <${At} ms=${turn.start_ms} />
         <${Words} turn=${turn} worst=${worst} />
@@ -50,23 +50,27 @@
       </details>
     </li>`;
 
-  const Transcript = ({ call, lit, play }) => html`
-    <section class="card" aria-labelledby="transcript">
-      <h2 id="transcript">Transcript</h2>
-      ${call.entries.some((entry) => entry.unheard) &&
-      html`<p class="hint">Words that are <del>struck out</del> were made, but nobody heard them.</p>`}
-      ${call.state !== "ended" && html`
-        <p class="hint">The words come with the end of the call. Until then, Roark gets the audio alone.</p>`}
-      ${call.state === "ended" && call.entries.length === 0 && html`<p class="hint">Nothing was said.</p>`}
-      <ol class="transcript">
-        ${call.entries.map((entry, number) =>
-          entry.kind === "tool"
-            ? html`<${Tool} key=${number} tool=${entry} />`
-            : html`<${Turn} key=${number} number=${number} turn=${entry} isLit=${number === lit}
-                worst=${call.replies?.worst} play=${play} />`,
-        )}
-      </ol>
-    </section>`;
+  const Transcript = ({ call, lit, play }) => {
+    // One answer, or several that are alike, have no worst among them.
+    const worst = call.replies?.worst > call.replies?.median ? call.replies.worst : undefined;
+    return html`
+      <section class="card" aria-labelledby="transcript">
+        <h2 id="transcript">Transcript</h2>
+        ${call.entries.some((entry) => entry.unheard) &&
+        html`<p class="hint">Words that are <del>struck out</del> were made, but nobody heard them.</p>`}
+        ${call.state !== "ended" && html`
+          <p class="hint">The words come with the end of the call. Until then, Roark gets the audio alone.</p>`}
+        ${call.state === "ended" && call.entries.length === 0 && html`<p class="hint">Nothing was said.</p>`}
+        <ol class="transcript">
+          ${call.entries.map((entry, number) =>
+            entry.kind === "tool"
+              ? html`<${Tool} key=${number} tool=${entry} />`
+              : html`<${Turn} key=${number} number=${number} turn=${entry} isLit=${number === lit}
+                  worst=${worst} play=${play} hasAudio=${call.audio !== null} />`,
+          )}
+        </ol>
+      </section>`;
+  };
 
   window.roark.Transcript = Transcript;
 })();
