@@ -143,8 +143,12 @@ def keep_report(held: HeldCall) -> None:
 async def show(console: Console, held: HeldCall, *, opens: bool) -> None:
     """Show a call that is over, and serve its page to whoever sits there until Ctrl-C."""
     console.print(draw_call(held.stored, console.width), markup=False, soft_wrap=True)
-    if not opens and not sys.stdin.isatty():
-        return  # nobody is there to look at it
+    if not opens and not sys.stdin.isatty():  # nobody is there to look at it now
+        folder = held.stored.folder.parent
+        console.print(
+            f"\nTo see and hear it: pipecat-roark local --open --folder {folder}", soft_wrap=True
+        )
+        return
     console.print(f"\nSee and hear it: {held.page}  (Ctrl-C ends)", soft_wrap=True)
     if opens:
         webbrowser.open(held.page)
