@@ -62,6 +62,7 @@ def test_a_call_that_is_well_has_no_findings() -> None:
         ({"turns": ()}, ["empty-transcript"]),
         ({"turns": (), "texts": ()}, ["empty-transcript"]),
         ({"turns": (), "texts": None}, ["empty-transcript"]),
+        ({"turns": (), "wants_transcript": False}, []),
         ({"user_heard": False}, ["no-user-audio"]),
         ({"user_heard": False, "user_spoke": False}, []),
         ({"assistant_heard": False}, ["silent-assistant"]),

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[1] / "src" / "pipecat_roark"
 
 GROUND = (
-    *(".moments", ".plain", ".guard", ".report", ".receipt", ".settings", ".wire"),
+    ".moments",
+    ".plain",
+    ".guard",
+    ".report",
+    ".receipt",
+    ".settings",
+    ".wire",
+    ".spans",
+    ".silence",
     ".findings",
 )
 PIPECAT_SHELLS = (".recording.recorder", ".recording.external")
@@ -105,6 +113,11 @@ RULES: dict[str, Rule] = {
         (".delivery", ".spool", *GROUND),
         "it sends bytes and doesn't need their meaning",
     ),
+    "privacy": Inside(
+        (".privacy",),
+        (".privacy", *GROUND),
+        "it decides about plain values, wherever they come from and go to",
+    ),
     "local": Inside(
         (".local",),
         (".local", ".findings"),
@@ -132,6 +145,9 @@ RULES: dict[str, Rule] = {
         (".delivery",),
         "others deliver a call now or recover it later",
         except_for=(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
+    ),
+    "door of privacy": Outside(
+        (".privacy",), (".privacy", ".gate"), "only the gate decides what may leave"
     ),
     "doors of spool": Outside(
         (".spool",),
@@ -267,6 +283,8 @@ BREACHES = [
     ("spool.writer", "from pipecat_roark.delivery import client", "spool"),
     ("delivery.delivery", "from pipecat_roark.recording.recorder import X", "delivery"),
     ("delivery.delivery", "from pipecat_roark.conversation.state import X", "delivery"),
+    ("privacy.masks", "from pipecat_roark.delivery.delivery import CHUNK_BYTES", "privacy"),
+    ("call", "from pipecat_roark.privacy.masks import PAUSED", "door of privacy"),
     ("local.contract", "from pipecat_roark import wire", "local"),
     ("local.contract", "from pipecat_roark.moments import SECOND", "local"),
     ("call", "from pipecat_roark.conversation import inbox", "doors of conversation"),

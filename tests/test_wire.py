@@ -122,6 +122,20 @@ def test_call_ended_with_all_known() -> None:
     }
 
 
+def test_what_redaction_left_empty_is_not_sent() -> None:
+    """A turn without words is no turn, and a tool's arguments are JSON."""
+    empty = replace(TURN, content="")
+    event = strict(wire.call_ended(replace(REPORT, turns=(empty, TURN)), LATER))
+    assert [turn["content"] for turn in event["transcript"]] == ["Hi"]
+    call = replace(CALL, arguments="", results=(ToolResult(content="", returned_at=LATER),))
+    event = strict(wire.call_ended(replace(REPORT, turns=(empty,), tool_calls=(call,)), LATER))
+    assert "transcript" not in event
+    assert [record.get("arguments", record.get("content")) for record in event["toolCalls"]] == [
+        "{}",
+        "",
+    ]
+
+
 def test_chunk_upload() -> None:
     """The request for a URL has the same bytes each time."""
     assert wire.chunk_upload("call#1", 0) == (

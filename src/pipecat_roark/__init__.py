@@ -10,11 +10,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipecat_roark.receipt import Loss, Receipt, Tally
-from pipecat_roark.report import CallReport, ToolCall, ToolResult, Turn
+from pipecat_roark.report import CallReport, Pause, ToolCall, ToolResult, Turn
 
 __all__ = [
     "CallReport",
     "Loss",
+    "Pause",
     "Receipt",
     "RoarkObserver",
     "Tally",

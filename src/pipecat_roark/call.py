@@ -58,8 +58,9 @@ class Call:
     ) -> None:
         self.pipecat_call_id = pipecat_call_id
         self.state = CallState(pipecat_call_id, boundary)
-        self.gate = Gate(settings, pipecat_call_id)
+        self.gate = Gate(settings, pipecat_call_id, recorder.publish)
         self._recorder = recorder
+        self._capture = settings.capture
         self._boundary = boundary
         self._on_ended = on_ended
         self._begun = False
@@ -92,7 +93,7 @@ class Call:
     def report(self) -> CallReport:
         """Return the call as it is known now."""
         recorded = self.gate.recorded
-        placed = recorded or self._ending is None
+        placed = recorded or (self._ending is None and "audio" in self._capture)
         return self.gate.report(self._report(recorded=recorded, placed=placed))
 
     def note_reason(self, reason: str | None) -> None:
@@ -112,11 +113,11 @@ class Call:
             await _outlast(self.end())
 
     async def _finish(self) -> None:
-        at = self._now()
+        began, at = time.monotonic(), self._now()
         for _ in range(_DRAIN_ROUNDS):
             await asyncio.sleep(0)
         with self._boundary:
-            await self._recorder.stop_recording()
+            await self._recorder.finish()
         for task in self._spooling:
             task.cancel()
         reason = self._end_reason or "unknown"
@@ -129,10 +130,11 @@ class Call:
         event = self.gate.call_ended(report)
         with self._boundary:
             self.state.ended(at, reason)
+            await self.gate.settle(self._draft(self.gate.recorded))
             report = self.report()
             event = self.gate.call_ended(report)
         with self._boundary:
-            await self.gate.end(event)
+            await self.gate.end(event, spent_secs=time.monotonic() - began)
         await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
         await self._on_ended(report)
 
@@ -149,6 +151,7 @@ class Call:
             origin=self._recorder.origin_ns if placed else None,
             offset_ms=self._recorder.offset_ms,
             places=self._recorder.places if placed else None,
+            pauses=self._recorder.pauses,
         )
         return self._with_format(report) if recorded else report
 

@@ -70,6 +70,7 @@ class Evidence:
     Attributes:
         turns: In their order.
         started_at: When the pipeline started, UTC.
+        wants_transcript: Whether words were to be captured, and to leave.
         has_recorder: Whether the recorder was in the pipeline, or audio came from it.
         before_output: Whether the recorder stood before the output.
         user_spoke: Whether speech of the user was detected, whether it is in a turn or not.
@@ -82,6 +83,7 @@ class Evidence:
 
     turns: Sequence[Marker]
     started_at: datetime | None = None
+    wants_transcript: bool = True
     has_recorder: bool | None = None
     before_output: bool | None = None
     user_spoke: bool = False
@@ -140,7 +142,7 @@ def _recorder(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _transcript(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.turns:
+    if evidence.turns or not evidence.wants_transcript:
         return
     if evidence.texts:
         yield Finding(
@@ -196,7 +198,8 @@ def _markers(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "markers-off",
             f"{len(off)} of {len(turns)} turns begin or end more than {MARKER_TOLERANCE_MS} ms "
-            "from audible speech. Usually the recorder doesn't stand where the audio is played.",
+            "from audible speech. Unless you silenced them, the recorder doesn't stand where the "
+            "audio is played.",
             _PLACEMENT,
         )
 

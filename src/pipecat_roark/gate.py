@@ -6,13 +6,21 @@ The rules:
    `call-started` and `call-ended`, each chunk, the tail of the recording and the draft of
    `call-ended` in the spool, the audio events of the recorder, and the report that the
    application's own code gets.
-2. Audio passes once, in order, so the gate knows where in the recording it lies. The recorder's
+2. Audio comes in once, in order, so the gate knows where in the recording it lies. The recorder's
    audio events hand out what passed, and not what was recorded.
-3. What must not leave is held back by `Gate.report` and `Gate.audio`. Today everything passes.
+3. Until somebody consents, if that is required, nothing passes. If nobody does, everything is
+   discarded.
+4. Of what passes, `privacy` masks the rest: kinds of content that are not captured, what was said
+   in a pause, and what the application's `redact` function did not let pass. The recorder has
+   silenced the audio of pauses already.
+5. With `redact`, audio is held until every turn that lies over it is judged. What is still held
+   when the call has ended and nobody could judge it goes out as silence.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -20,17 +28,36 @@ from pipecat_roark import wire
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
+from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.privacy.consent import Consent
+from pipecat_roark.privacy.held_audio import HeldAudio
+from pipecat_roark.privacy.masks import with_captured, without_content, without_paused
+from pipecat_roark.privacy.publisher import Publisher
+from pipecat_roark.privacy.redactor import Redactor
+from pipecat_roark.privacy.silenced import place, silenced
+from pipecat_roark.receipt import Cause
 from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.spool import NoSpool
 from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
     from pipecat_roark.spool.spool import Spool
+
+JUDGE_SECS = 1.0
+"""How often closed turns are looked for, at most."""
+_JUDGE_SHARE = 0.1
+"""Largest share of the event loop's time for that; the report of a long call takes longer."""
+_SETTLE_SHARE = 0.5
+"""Share of the deadline in which `redact` may judge what is left when the call has ended."""
+_PUBLISH_SECS = 1.0
+"""How long the ending waits for the application's handlers of audio that was held."""
+_FULL = Cause("sent as silence: too much audio was held", "memory-full")
+_UNJUDGED = Cause("sent as silence: nobody could judge it", "internal-error")
 
 
 class Gate:
@@ -39,9 +66,15 @@ class Gate:
     Args:
         settings: What the observer was given.
         pipecat_call_id: The call's identity.
+        publish: Hands audio that was held to the application's handlers.
     """
 
-    def __init__(self, settings: Settings, pipecat_call_id: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pipecat_call_id: str,
+        publish: Callable[[bytes], Awaitable[None]],
+    ) -> None:
         self._settings = settings
         self._pipecat_call_id = pipecat_call_id
         self._spool: Spool = NoSpool()
@@ -55,11 +88,24 @@ class Gate:
             max_waiting_bytes=settings.max_waiting_bytes,
             spool=self._spool,
         )
+        self._consent = Consent(required=settings.consent_required)
+        self._redactor: Redactor | None = None
+        if settings.redact is not None:
+            self._redactor = Redactor(settings.redact, self._delivery.note_loss)
+        self._held = HeldAudio(settings.max_waiting_bytes)
+        self._publisher = Publisher(publish)
+        self._recorded_bytes = 0
+        self._started: bytes | None = None
 
     @property
     def recorded(self) -> bool:
-        """Whether any chunk of the recording has passed."""
-        return bool(self._delivery.chunks)
+        """Whether there is a recording that may leave."""
+        return self._recorded_bytes > 0
+
+    @property
+    def withheld(self) -> bool:
+        """Whether nothing of the call may be seen, because nobody has consented."""
+        return not self._consent.given
 
     @property
     def receipt(self) -> Receipt:
@@ -73,11 +119,11 @@ class Gate:
             at: When the call started, UTC.
         """
         agent = self._settings
-        self._delivery.begin(
-            wire.call_started(
-                self._pipecat_call_id, at, agent.agent_id, agent.agent_name, agent.agent_prompt
-            )
+        self._started = wire.call_started(
+            self._pipecat_call_id, at, agent.agent_id, agent.agent_name, agent.agent_prompt
         )
+        if self._consent.given:
+            self._delivery.begin(self._started)
 
     def audio(self, pcm: bytes) -> bytes:
         """Let the next audio of the recording out.
@@ -86,17 +132,39 @@ class Gate:
             pcm: Interleaved 16-bit samples, as recorded.
 
         Returns:
-            What passed, of the same length.
+            What passed now: the same object, or nothing.
         """
-        self._delivery.add_audio(pcm)
-        return pcm
+        if "audio" not in self._settings.capture:
+            return b""
+        start, self._recorded_bytes = self._recorded_bytes, self._recorded_bytes + len(pcm)
+        if self._consent.given and self._redactor is None:
+            self._delivery.add_audio(pcm)
+            return pcm
+        if not self._consent.refused:
+            self._held.add(start, pcm)
+        return b""
 
     def report(self, report: CallReport) -> CallReport:
         """Return what of a report may be seen outside of the call."""
-        return report
+        if self.withheld:
+            return without_content(report)
+        report = self._to_judge(report)
+        return report if self._redactor is None else self._redactor.apply(report)
+
+    def consent_given(self) -> None:
+        """Let out what was held, and what comes; a refusal before takes precedence."""
+        if self._consent.give() and self._started is not None:
+            self._delivery.begin(self._started)
+            if self._redactor is None:
+                self._release(math.inf, [])
+
+    def consent_refused(self) -> None:
+        """Discard everything; a consent before takes precedence."""
+        if self._consent.refuse():
+            self._held.clear()
 
     async def follow(self, report: Callable[[bool], CallReport], tail: Callable[[], bytes]) -> None:
-        """Keep the spool up to date until it is cancelled; without a spool, return at once.
+        """Keep the spool up to date, and judge what can be judged, until it is cancelled.
 
         Args:
             report: Returns the call as it is known, given whether there is a recording.
@@ -107,7 +175,14 @@ class Gate:
             event_at = datetime.now(timezone.utc)
             return wire.call_ended_event(self.report(report(recorded)), event_at)
 
-        await self._spool.follow(draft, lambda: (self._delivery.chunks, tail()))
+        def waiting() -> tuple[int, bytes]:
+            # Audio that is not judged must not reach the disk.
+            keeps = self._redactor is None and "audio" in self._settings.capture
+            return self._delivery.chunks, tail() if keeps else b""
+
+        if await self._consent.wait():
+            judging = [] if self._redactor is None else [self._judge(self._redactor, report)]
+            await asyncio.gather(self._spool.follow(draft, waiting), *judging)
 
     def note_change(self) -> None:
         """Let the spool know that the report has changed."""
@@ -128,6 +203,57 @@ class Gate:
         """
         return wire.call_ended(report, datetime.now(timezone.utc))
 
-    async def end(self, event: bytes) -> None:
-        """Let `call-ended` out and wait until the call is delivered, within the deadline."""
-        await self._delivery.finish(event)
+    async def settle(self, report: CallReport) -> None:
+        """Judge what is left of a call that has ended, and let its audio out.
+
+        Args:
+            report: The call as it is known, with nothing masked.
+        """
+        if self._redactor is not None and self._consent.given:
+            now = asyncio.get_running_loop().time()
+            report = self._to_judge(report)
+            await self._redactor.judge(report, now + _SETTLE_SHARE * self._settings.deadline_secs)
+            self._release(math.inf, silenced(self._redactor.apply(report)))
+
+    async def end(self, event: bytes, *, spent_secs: float) -> None:
+        """Let `call-ended` out and wait until the call is delivered, within the deadline.
+
+        Args:
+            event: The event.
+            spent_secs: How much of the deadline has passed.
+        """
+        if self._redactor is not None:
+            self._redactor.close()
+        if not self._consent.given:
+            self._held.clear()
+            await self._delivery.discard(self._recorded_bytes, self._consent.missing)
+            return
+        for part in self._held.release(math.inf):
+            self._delivery.add_audio(bytes(len(part.pcm)), lost=_UNJUDGED)
+        await self._delivery.finish(event, spent_secs=spent_secs)
+        await self._publisher.drain(_PUBLISH_SECS)
+
+    def _to_judge(self, report: CallReport) -> CallReport:
+        return without_paused(with_captured(report, self._settings.capture))
+
+    async def _judge(self, redactor: Redactor, report: Callable[[bool], CallReport]) -> None:
+        """Judge turns as they close, and let out the audio before those that are open."""
+        guard, clock = ErrorBoundary("redaction"), asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            known = None
+            with guard:
+                known = self._to_judge(report(self.recorded))
+            pause = max(JUDGE_SECS, (clock() - began) / _JUDGE_SHARE)
+            if known is not None:
+                await redactor.judge(known)
+                self.note_change()
+                until = place(known, known.settled_ms or 0)
+                self._release(until, silenced(redactor.apply(known)))
+            await asyncio.sleep(pause)
+
+    def _release(self, until: float, spans: list[tuple[int, int]]) -> None:
+        """Let out the audio up to a place, with silence in some spans."""
+        for part in self._held.release(until, spans):
+            self._delivery.add_audio(part.pcm, lost=_FULL if part.lost else None)
+            self._publisher.put(part.pcm)

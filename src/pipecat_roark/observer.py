@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -11,6 +12,7 @@ from pipecat_roark.watcher import Watcher
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Iterator
 
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
@@ -55,11 +57,18 @@ class RoarkObserver(BaseObserver):
         spool_dir: Folder where calls are kept on disk until they are delivered. It then holds
             speech and transcripts. The default None takes that of the environment's
             `ROARK_SPOOL_DIR`, and without that keeps nothing on disk.
+        redact: Your function that decides what of each turn and tool call may be seen. It takes a
+            `Turn` or a `ToolCall` and returns it, one with other content, or None if nothing of it
+            may be seen. It may be a plain function, which runs in a thread, or an async one, and
+            has five seconds. If it fails, the item is masked. The default None lets all pass.
+        consent_required: Whether nothing may leave until `consent_given()`. By default False.
+        capture: What is captured: some of `audio`, `words` and `tools`. By default all of it.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If the key is missing, the agent id empty, `ROARK_BASE_URL` unusable, or
-            a bound out of range.
+        ValueError: If the key is missing, the agent id empty, `ROARK_BASE_URL` unusable, a bound
+            out of range, `capture` names something else, or `redact` is given together with
+            `audio_buffer_processor`, whose audio it can't silence.
     """
 
     def __init__(  # noqa: PLR0913  # the drop-in's whole configuration
@@ -75,6 +84,9 @@ class RoarkObserver(BaseObserver):
         deadline_secs: float = settings.DEADLINE_SECS,
         max_waiting_bytes: int = settings.MAX_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
+        redact: settings.Redact | None = None,
+        consent_required: bool = False,
+        capture: Iterable[str] = settings.CAPTURE,
     ) -> None:
         super().__init__()
         self._register_event_handler("on_call_ended")
@@ -86,6 +98,9 @@ class RoarkObserver(BaseObserver):
             deadline_secs=deadline_secs,
             max_waiting_bytes=max_waiting_bytes,
             spool_dir=spool_dir,
+            redact=redact,
+            consent_required=consent_required,
+            capture=capture,
         )
         self._watcher = Watcher(
             self,
@@ -122,6 +137,43 @@ class RoarkObserver(BaseObserver):
     def report(self) -> CallReport:
         """Return the call as it is known now; you can ask at any time."""
         return self._watcher.call.report()
+
+    def pause(self) -> None:
+        """Capture nothing from now on, until `resume()`.
+
+        Both channels are silent meanwhile. A turn or tool call of which any part lies in the pause
+        keeps its times, and its content is `[paused]`. Stopping and starting the recorder means the
+        same as this and `resume()`.
+        """
+        self._watcher.pause()
+
+    def resume(self) -> None:
+        """Capture again what happens from now on."""
+        self._watcher.resume()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pause while a `with` block runs; inside of another pause, this changes nothing."""
+        if self._watcher.recorder.pauses.open:
+            yield
+            return
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def consent_given(self) -> None:
+        """Let the call leave, with everything that was captured so far.
+
+        Only a call with `consent_required=True` waits for it. Call it in the pipeline's event loop.
+        After `consent_refused()` it changes nothing.
+        """
+        self._watcher.call.gate.consent_given()
+
+    def consent_refused(self) -> None:
+        """Discard the call, now and to its end; after `consent_given()` this changes nothing."""
+        self._watcher.call.gate.consent_refused()
 
     async def aflush(self, reason: str = "client-disconnected") -> None:
         """End the call now and wait until it is delivered, for as long as the deadline allows.

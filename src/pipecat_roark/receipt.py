@@ -26,6 +26,10 @@ Reason: TypeAlias = Literal[
     "memory-full",
     "spool-full",
     "spool-unreadable",
+    "redact-failed",
+    "redact-timeout",
+    "redact-unusable",
+    "no-consent",
     "internal-error",
     "unknown",
 ]
@@ -67,7 +71,7 @@ class Loss:
     """What is missing at Roark, for good or for now.
 
     Attributes:
-        what: An event's name, or `audio chunk`.
+        what: An event's name, `audio chunk`, or what `redact` could not judge: `turn`, `tool call`.
         count: How many.
         why: The cause in words, without anything private in it. The words may change.
         reason: The kind of cause, for programs. It is one of these words:
@@ -80,6 +84,10 @@ class Loss:
             - `memory-full`: more audio waited than `max_waiting_bytes`; silence took its place.
             - `spool-full`: the disk had no room for the audio.
             - `spool-unreadable`: the disk did not give the audio back; silence took its place.
+            - `redact-failed`: your `redact` function raised an exception; the item is masked.
+            - `redact-timeout`: it took too long; the item is masked.
+            - `redact-unusable`: it returned something unusable; the item is masked.
+            - `no-consent`: consent was required, and refused or not given; nothing was sent.
             - `internal-error`: an error in this library.
             - `unknown`: nobody gave a reason. The library always gives one.
     """

@@ -30,6 +30,12 @@ class Turn:
         language: The language recognized (BCP-47).
         response_ms: Of an assistant's turn that answers the user, the time in milliseconds from
             the end of the user's speech to its own onset.
+        detected: Whether it is known when it was spoken. It isn't if no detector reported the
+            user's speech, so that the times are those at which its words came, or if words came so
+            early that they may have been spoken before.
+        open: Whether it may still change, because it goes on or late words may come.
+        silenced: Whether its audio was replaced by silence, because your `redact` function said so
+            or failed.
     """
 
     role: Literal["user", "assistant"]
@@ -43,6 +49,9 @@ class Turn:
     user_id: str | None = None
     language: str | None = None
     response_ms: int | None = None
+    detected: bool = True
+    open: bool = False
+    silenced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,23 @@ def unique_id(wanted: str, taken: Container[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A time of which neither words nor audio leave the process.
+
+    Attributes:
+        started_at: When it began, UTC.
+        ended_at: When it ended, UTC; None while it lasts.
+        start_ms: Its begin in the recording, in milliseconds; None without a recording.
+        end_ms: Its end in the recording; None while it lasts, too.
+    """
+
+    started_at: datetime
+    ended_at: datetime | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallReport:
     """One call, as far as it is known.
 
@@ -112,6 +138,9 @@ class CallReport:
         num_channels: Of the recording.
         turns: In the order in which they began.
         tool_calls: In the order in which they were made.
+        pauses: When nothing was captured, in order.
+        settled_ms: No turn before this place of the recording changes any more. None without a
+            recording, and when the call has ended.
     """
 
     pipecat_call_id: str
@@ -123,3 +152,5 @@ class CallReport:
     num_channels: int | None = None
     turns: tuple[Turn, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    settled_ms: int | None = None

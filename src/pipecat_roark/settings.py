@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pipecat_roark.report import ToolCall, Turn
 
 API_KEY_VARIABLE = "ROARK_API_KEY"
 BASE_URL_VARIABLE = "ROARK_BASE_URL"
@@ -19,6 +23,13 @@ DEADLINE_SECS = 10.0
 """For everything that is left to deliver when the call ends."""
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Audio that may wait for the API: eleven minutes of stereo at 24 kHz."""
+
+CAPTURE = frozenset({"audio", "words", "tools"})
+"""The kinds of content: the recording, the transcript, and the tool calls."""
+Redact: TypeAlias = Callable[
+    ["Turn | ToolCall"], "Turn | ToolCall | Awaitable[Turn | ToolCall | None] | None"
+]
+"""Returns what may be seen of a turn or a tool call; None if nothing of it may."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -36,6 +47,9 @@ class Settings:
         deadline_secs: Bound on the ending, in seconds.
         max_waiting_bytes: Bound on the audio that waits in memory.
         spool_dir: Folder where calls are kept on disk; None keeps none.
+        redact: Decides what of each turn and tool call may be seen; None lets all of it pass.
+        consent_required: Whether nothing may leave until somebody consents.
+        capture: The kinds of content that are captured.
     """
 
     agent_id: str
@@ -46,6 +60,9 @@ class Settings:
     deadline_secs: float = DEADLINE_SECS
     max_waiting_bytes: int = MAX_WAITING_BYTES
     spool_dir: Path | None = None
+    redact: Redact | None = None
+    consent_required: bool = False
+    capture: frozenset[str] = CAPTURE
 
     @classmethod
     def check(  # noqa: PLR0913  # keyword-only, each with a default but the first two
@@ -58,6 +75,9 @@ class Settings:
         deadline_secs: float = DEADLINE_SECS,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
+        redact: Redact | None = None,
+        consent_required: bool = False,
+        capture: Iterable[str] = CAPTURE,
     ) -> Settings:
         """Return checked settings.
 
@@ -84,6 +104,9 @@ class Settings:
             deadline_secs=_deadline(deadline_secs),
             max_waiting_bytes=_bound(max_waiting_bytes),
             spool_dir=_folder(spool_dir),
+            redact=_function(redact),
+            consent_required=_switch(consent_required),
+            capture=_kinds(capture),
         )
 
 
@@ -154,6 +177,27 @@ def _folder(spool_dir: object) -> Path | None:
     if path.exists() and not path.is_dir():
         raise ValueError("spool_dir must be a folder")
     return path
+
+
+def _function(redact: object) -> Redact | None:
+    if redact is not None and not callable(redact):
+        raise TypeError(f"redact must be a function, not {type(redact).__name__}")
+    return redact
+
+
+def _switch(required: object) -> bool:
+    if not isinstance(required, bool):
+        raise TypeError(f"consent_required must be True or False, not {type(required).__name__}")
+    return required
+
+
+def _kinds(capture: object) -> frozenset[str]:
+    if isinstance(capture, str) or not isinstance(capture, Iterable):
+        raise TypeError(f"capture must be a set of words, not {type(capture).__name__}")
+    kinds = frozenset(capture)
+    if not kinds or not kinds <= CAPTURE:
+        raise ValueError(f"capture must name some of {', '.join(sorted(CAPTURE))}")
+    return kinds
 
 
 def _deadline(secs: object) -> float:

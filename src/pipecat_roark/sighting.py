@@ -6,6 +6,7 @@ one in each direction, say the same.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from pipecat_roark import compat
@@ -40,13 +41,14 @@ class Sighting(NamedTuple):
     track: UserTrack | None = None
 
 
-class Memory(dict[_Key, _Value]):
+class Memory(OrderedDict[_Key, _Value]):
     """A dictionary that forgets its oldest entry when it is full, as a call may go on for hours."""
 
+    # A plain dictionary searches for its oldest entry among all that were deleted before.
     def __setitem__(self, key: _Key, value: _Value) -> None:
         super().__setitem__(key, value)
         if len(self) > REMEMBERED:
-            del self[next(iter(self))]
+            self.popitem(last=False)
 
 
 class Sightings:

@@ -46,7 +46,7 @@ from pipecat_roark.frames import (
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
-from pipecat_roark.sighting import REMEMBERED, Sighting
+from pipecat_roark.sighting import Memory, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,6 +73,7 @@ class Watcher:
 
     Raises:
         TypeError: If `processor` is no `AudioBufferProcessor`.
+        ValueError: If turns are to be redacted whose audio it records.
     """
 
     def __init__(
@@ -85,14 +86,21 @@ class Watcher:
         on_ended: Callable[[CallReport], Awaitable[None]],
     ) -> None:
         self._observer = observer
+        self._capture = settings.capture
         self._on_ended = on_ended
         self._api_key = settings.api_key
         self.boundary = ErrorBoundary("call")
+        self._clocks = Clocks()
         self.recorder: Recorder
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES)
         elif isinstance(processor, AudioBufferProcessor):
-            self.recorder = ExternalRecorder(processor, self)
+            if settings.redact is not None and "audio" in settings.capture:
+                raise ValueError(
+                    "redact can't silence the audio of your own audio_buffer_processor: leave it "
+                    'out, or capture={"words", "tools"}'
+                )
+            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
         else:
             raise TypeError(
                 "audio_buffer_processor must be an AudioBufferProcessor, "
@@ -108,12 +116,11 @@ class Watcher:
         self._reader = FrameReader(self.call.state)
         self.ignored: set[type[Frame]] = set()
         """Types of frame that nothing is read of."""
-        self.seen: dict[int, None] = {}
+        self.seen: Memory[int, None] = Memory()
         """Ids of the frames of which only their way through output and recorder matters now."""
         self.quiet: set[FrameProcessor] = set()
         """The processors to which such a frame may go unread: no output, none that is fed by one,
         not the recorder if nothing else shows what it gets, and none that can't be hashed."""
-        self._clocks = Clocks()
         self._starts: set[int] = set()
         self._cleanups = 0
         self._has_output = False
@@ -159,14 +166,22 @@ class Watcher:
             self.ignored.add(type(frame))
         elif not (traits.starts or traits.ends):
             self.seen[frame.id] = None
-            if len(self.seen) > REMEMBERED:
-                del self.seen[next(iter(self.seen))]
         if type(to).__hash__ is None:
             return
         if fed or (to is self.recorder.processor and not self.recorder.reads_inline):
             self.quiet.discard(to)
         else:
             self.quiet.add(to)
+
+    def pause(self) -> None:
+        """Capture nothing from now on, until `resume`."""
+        self.recorder.pauses.begin(self._clocks.now())
+        self.call.gate.note_change()
+
+    def resume(self) -> None:
+        """Capture again what happens."""
+        self.recorder.pauses.end(self._clocks.now())
+        self.call.gate.note_change()
 
     async def on_observer_cleanup(self) -> None:
         """Finish the call if this was the last of the pipelines that share the observer."""
@@ -229,19 +244,26 @@ class Watcher:
         await self._on_ended(report)
 
     def _evidence(self, report: CallReport) -> Evidence:
-        """Gather what is known of the wiring when the call is over."""
-        seen = self._reader.kinds
+        """Gather what is known of the wiring when the call is over.
+
+        What nobody wanted to be captured, or to leave, is not missing.
+        """
+        gate, recorder, seen = self.call.gate, self.recorder, self._reader.kinds
         texts = [kind.__name__ for kind in (TranscriptionFrame, TTSTextFrame) if kind in seen]
-        recorded, recorder = self.call.gate.recorded, self.recorder
+        recorded = gate.recorded and not gate.withheld
         knows_bot = recorded and recorder.reads_inline and recorder.after_output
+        wants_audio = "audio" in self._capture
         return Evidence(
             turns=[
                 Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
                 for turn in report.turns
             ],
             started_at=report.started_at,
-            has_recorder=recorder.in_pipeline,
-            before_output=self._has_output and not (self._behind_output or recorder.after_output),
+            wants_transcript="words" in self._capture and not gate.withheld,
+            has_recorder=recorder.in_pipeline if wants_audio else None,
+            before_output=wants_audio
+            and self._has_output
+            and not (self._behind_output or recorder.after_output),
             user_spoke=not seen.isdisjoint(SPEAKING_OF_USER),
             user_heard=self._user_recorded if recorded else None,
             assistant_heard=self._bot_heard if knows_bot else None,

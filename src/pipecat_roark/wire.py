@@ -128,8 +128,8 @@ def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
     if recorded:
         event["recordingSampleRate"] = rate
         event["recordingNumChannels"] = channels
-    if turns:
-        event["transcript"] = _transcript(turns, recorded=recorded)
+    if transcript := _transcript(turns, recorded=recorded):
+        event["transcript"] = transcript
     if calls:
         event["toolCalls"] = _tool_calls(calls, recorded=recorded)
     return event
@@ -148,7 +148,9 @@ def chunk_upload(pipecat_call_id: str, index: int) -> bytes:
 
 def timestamp(at: datetime) -> str:
     """Return a moment in ISO 8601, in UTC and with milliseconds."""
-    return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if at.tzinfo is not timezone.utc:
+        at = at.astimezone(timezone.utc)
+    return f"{at.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def _filled(text: str | None, default: str = "unknown") -> str:
@@ -161,6 +163,8 @@ def _transcript(turns: list[Turn], *, recorded: bool) -> list[TranscriptTurn]:
     records: list[TranscriptTurn] = []
     reached = {"user": 0, "assistant": 0}
     for turn in turns:
+        if not turn.content.strip():
+            continue  # `redact` left nothing of it
         record = _turn(turn)
         start, end = turn.start_ms, turn.end_ms
         # On one track, no turn lies before an earlier one.
@@ -207,7 +211,7 @@ def _tool_call(call: ToolCall, tool_call_id: str) -> Iterator[tuple[ToolCallReco
         kind="tool_call",
         toolCallId=tool_call_id,
         name=_filled(call.name),
-        arguments=call.arguments,
+        arguments=call.arguments or "{}",
         timestamp=timestamp(at),
     )
     yield record, call.offset_ms

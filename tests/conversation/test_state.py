@@ -13,12 +13,13 @@ from pipecat_roark.conversation.inbox import INBOX_LIMIT
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import FrameReader
-from pipecat_roark.moments import Edge
+from pipecat_roark.moments import ClockPlaces, Edge
 from pipecat_roark.sighting import Sighting
 from support.cost import counted
 from support.events import (
     audio_played,
     bot_onset,
+    bot_spoke,
     bot_started_speaking,
     bot_stopped_speaking,
     ended,
@@ -29,6 +30,7 @@ from support.events import (
     state_of,
     text_played,
     user_said,
+    user_spoke,
     user_started_speaking,
     user_stopped_speaking,
     wall,
@@ -363,14 +365,98 @@ def test_noise_leaves_nothing_behind() -> None:
 
 @pytest.mark.live
 def test_a_report_is_cheap() -> None:
-    """Asking after two hours costs twice as much as after one, and little for each turn."""
+    """Asking after two hours costs hardly more than after half an hour: the past is kept."""
     state, costs, begin = CallState("call-1"), [], 1.0
-    for end in (3600.0, 7200.0):
+    for end in (1800.0, 7200.0):
         turns_of_call(state, FrameReader(state), begin, end)
         state.report(ns(end), wall=wall)
         with counted() as cost:
-            turns = len(state.report(ns(end), wall=wall).turns)
+            state.report(ns(end), wall=wall)
         costs.append(cost.calls)
         begin = end
-    assert costs[1] < 2.2 * costs[0]
-    assert costs[1] < 150 * turns
+    assert costs[1] < 2 * costs[0]
+
+
+def test_a_report_does_not_depend_on_earlier_ones() -> None:
+    """Asked every ten seconds, with a recording that begins late and one that does not."""
+    asked, silent = CallState("call-1"), CallState("call-1")
+    readers = [FrameReader(state) for state in (asked, silent)]
+    for begin in range(1, 600, 10):
+        for state, reader in zip((asked, silent), readers, strict=True):
+            turns_of_call(state, reader, float(begin), begin + 10.0)
+        for origin in (None, 5) if begin < 300 else (5,):
+            asked.report(ns(begin + 10), wall=wall, origin=origin)
+    for origin in (5, None, 7):
+        known, expected = (
+            state.report(ns(610), wall=wall, origin=origin) for state in (asked, silent)
+        )
+        assert known == expected
+        assert len(known.turns) > 90
+
+
+def test_what_moves_is_not_kept() -> None:
+    """A recorder that moves its places may be asked at any time."""
+    state, shift = CallState("call-1"), 0
+
+    class Moved(ClockPlaces):
+        def _ms(self, at: int) -> int:
+            return super()._ms(at) + shift
+
+    class Asked:
+        def place_ms(self, at: int) -> int | None:
+            return Moved(0).place_ms(at)
+
+        def span_ms(self, speaker: Speaker, start: int, end: int) -> tuple[int, int] | None:
+            return Moved(0).span_ms(speaker, start, end)
+
+    turns_of_call(state, FrameReader(state), 1.0, 400.0)
+    first = state.report(ns(400), wall=wall, origin=0, places=Asked()).turns[0].start_ms
+    shift = 70
+    assert first is not None
+    assert (
+        state.report(ns(400), wall=wall, origin=0, places=Asked()).turns[0].start_ms == first + 70
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "opened", "settled"),
+    [
+        # Words may come for a while, though nobody speaks.
+        ([], 10, [], 5),
+        # Speech without words yet, and a sound that nobody transcribes any more.
+        ([user_started_speaking(8)], 20, [], 8),
+        ([user_started_speaking(8), user_stopped_speaking(8.2)], 12, [], 7),
+        ([user_started_speaking(8), user_stopped_speaking(8.2)], 20, [], 15),
+        # An unanswered turn of the user goes on; an answered one closes, the answer doesn't.
+        ([*user_spoke(1, "One.")], 20, [True], 1),
+        ([*user_spoke(1, "One."), *bot_spoke(3, "Two.")], 6, [True, True], 1),
+        ([*user_spoke(1, "One."), *bot_spoke(3, "Two.")], 20, [False, True], 3),
+        (
+            [*user_spoke(1, "One."), *bot_spoke(3, "Two."), *user_spoke(6, "Three.")],
+            20,
+            [False, True, True],
+            3,
+        ),
+        (
+            [
+                *user_spoke(1, "One."),
+                *bot_spoke(3, "Two."),
+                *user_spoke(6, "Three."),
+                *bot_spoke(9, "Four."),
+            ],
+            30,
+            [False, False, False, True],
+            9,
+        ),
+        # Of words that no detector announced, nobody knows when they were spoken.
+        ([user_said(20, "Hello.")], 21, [True], 15),
+        ([user_said(20, "Hello."), ended(22)], 22, [False], None),
+    ],
+)
+def test_what_may_still_change(
+    events: list[Callable[[CallState], None]], now: float, opened: list[bool], settled: float | None
+) -> None:
+    """A turn is open while it goes on or late words may come; nothing before the first changes."""
+    known = state_of(*events).report(ns(now), wall=wall, origin=0)
+    assert [turn.open for turn in known.turns] == opened
+    assert known.settled_ms == (None if settled is None else 1000 * settled)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ import pipecat_roark
 from pipecat_roark import (
     CallReport,
     Loss,
+    Pause,
     Receipt,
     RoarkObserver,
     Tally,
@@ -59,7 +61,11 @@ async def observe(transport: BaseTransport) -> None:
         deadline_secs=5,
         max_waiting_bytes=1024 * 1024,
         spool_dir=Path("spool"),
+        consent_required=True,
+        capture={"words", "tools"},
+        redact=redacted,
     )
+    RoarkObserver(agent_id="front-desk", redact=redacted_later)
     assert_type(
         pipecat_roark.RoarkObserver(agent_id="front-desk", spool_dir="spool"), RoarkObserver
     )
@@ -75,8 +81,25 @@ async def observe(transport: BaseTransport) -> None:
     assert_type(roark.report(), CallReport)
     assert_type(roark.receipt, Receipt)
     assert_type(__version__, str)
-    await roark.aflush()
+    roark.consent_given()
+    roark.consent_refused()
+    roark.pause()
+    roark.resume()
+    with roark.paused():
+        await roark.aflush()
     await roark.aflush(reason="transferred")
+
+
+def redacted(item: Turn | ToolCall) -> Turn | ToolCall | None:
+    """Return what may be seen of an item."""
+    if isinstance(item, ToolCall):
+        return None
+    return replace(item, content="", silenced=True)
+
+
+async def redacted_later(item: Turn | ToolCall) -> Turn | ToolCall | None:
+    """Return what may be seen of an item, some time later."""
+    return redacted(item)
 
 
 def read(report: CallReport, receipt: Receipt) -> None:
@@ -90,6 +113,13 @@ def read(report: CallReport, receipt: Receipt) -> None:
     assert_type(report.num_channels, int | None)
     assert_type(report.turns, tuple[Turn, ...])
     assert_type(report.tool_calls, tuple[ToolCall, ...])
+    assert_type(report.pauses, tuple[Pause, ...])
+    assert_type(report.settled_ms, int | None)
+    for pause in report.pauses:
+        assert_type(pause.started_at, datetime)
+        assert_type(pause.ended_at, datetime | None)
+        assert_type(pause.start_ms, int | None)
+        assert_type(pause.end_ms, int | None)
     for turn in report.turns:
         read_turn(turn)
     for call in report.tool_calls:
@@ -124,6 +154,9 @@ def read_turn(turn: Turn) -> None:
     assert_type(turn.user_id, str | None)
     assert_type(turn.language, str | None)
     assert_type(turn.response_ms, int | None)
+    assert_type(turn.detected, bool)
+    assert_type(turn.open, bool)
+    assert_type(turn.silenced, bool)
 
 
 def read_tool_call(call: ToolCall) -> None:

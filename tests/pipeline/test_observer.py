@@ -529,8 +529,8 @@ async def test_an_ending_that_fails_is_said(
     roark, call = observed()
     finish = Delivery.finish
 
-    async def fail(delivery: Delivery, event: bytes) -> None:
-        await finish(delivery, event)
+    async def fail(delivery: Delivery, event: bytes, **options: Any) -> None:
+        await finish(delivery, event, **options)
         raise LookupError("private words")
 
     monkeypatch.setattr(Delivery, "finish", fail)

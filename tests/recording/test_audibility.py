@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from pipecat_roark.recording.audibility import (
     RecentAudio,
     audible,
     levels,
+    noise_of,
     offset,
     onset,
 )
@@ -139,3 +143,30 @@ def test_the_loudness_is_that_of_the_loudest_sample(
 ) -> None:
     """Positive or negative, in each window and in what is left over."""
     assert levels(np.array(samples, np.int16), 1000).tolist() == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 21, 41, 250])
+def test_noise_is_a_percentile_of_the_loudness(count: int) -> None:
+    """Interpolated as numpy does it."""
+    loudness = np.random.default_rng(count).integers(0, 9000, count).astype(np.uint16)
+    assert noise_of(loudness) == pytest.approx(np.percentile(loudness, 5))
+
+
+@pytest.mark.process
+def test_finding_speech_imports_nothing() -> None:
+    """A module that is imported in the middle of a call holds up its event loop."""
+    script = """
+import sys
+import subprocess
+import sys
+
+import numpy as np
+from pipecat_roark.recording import audibility
+known = {*sys.modules}
+samples = np.tile(np.arange(-4000, 4000, dtype=np.int16), 8)
+audibility.onset(samples, 16000, 32000), audibility.offset(samples, 16000, 32000)
+print({*sys.modules} - known)
+"""
+    command = [sys.executable, "-c", script]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    assert shown.stdout == "set()\n"

@@ -25,7 +25,7 @@ async def test_an_utterance_does_not_begin_before_it_is_announced(early: float) 
             for begin, end in ANSWERS
         ],
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     _, bot = feed.recorded()
     spans = [pytest.approx(span, abs=EXACT_SECS) for span in ANSWERS]
     assert audible_secs(bot) == spans
@@ -42,7 +42,7 @@ async def test_audio_that_comes_early_does_so_after_a_pause_too() -> None:
         [(due - 0.04, frame) for part in parts for due, frame in part[1:-1]],
         [parts[1][-1]],
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     _, bot = feed.recorded()
     assert audible_secs(bot) == [
         pytest.approx(span, abs=EXACT_SECS) for span in [(1.2, 2.0), (2.6, 3.4)]
@@ -53,7 +53,7 @@ async def test_a_bot_that_speaks_first_begins_the_recording_when_it_is_announced
     """Also where its first frame comes as soon as it begins to play."""
     feed = await Feed().start()
     await feed.play(speech(tone(1.0, OUT_RATE, 660), 0.5, arrives=lambda due: due - 0.04))
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     assert feed.recorder.origin_ns == pytest.approx(500 * MS, abs=1000)
 
 
@@ -64,7 +64,7 @@ async def test_the_smallest_delay_at_the_beginning_counts() -> None:
         microphone(tone(3, IN_RATE), arrives=lambda due: due + (0.012 if due < 0.5 else 0.0)),
         speech(tone(0.8, OUT_RATE, 660), 1.2),
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     user, bot = feed.recorded()
     assert feed.recorder.origin_ns == pytest.approx(0, abs=EXACT_SECS * 1000 * MS)
     assert audible_secs(user) == [pytest.approx((0, 3), abs=EXACT_SECS)]
@@ -85,5 +85,5 @@ async def test_a_hiccup_in_the_first_word_does_not_hide_its_beginning(lasting: f
     for arrivals in (frames, lost):
         feed = await Feed().start()
         await feed.play(arrivals, [(2.2 + DETECTED, VADUserStartedSpeakingFrame())])
-        await feed.recorder.stop_recording()
+        await feed.recorder.finish()
         assert feed.places("user") == pytest.approx([2.0], abs=EXACT_SECS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
+    EndFrame,
     InputAudioRawFrame,
     StartFrame,
     TTSAudioRawFrame,
@@ -20,11 +21,14 @@ from pipecat.transports.base_transport import TransportParams
 
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
+from support import calm
 from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import Call, PacedOutput, ScriptedInput, tone
+from support.calm import calmly
 from support.feed import OUT_RATE, Clock, Feed, Sink, start
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from pipecat.frames.frames import Frame
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local.store import StoredCall
 
 MS = 1_000_000
+STALL_SECS = 0.3
 
 
 class Caller(AudioBufferProcessor):
@@ -62,7 +67,7 @@ async def test_it_is_armed_once_and_at_once() -> None:
     """The first frame anywhere starts it, and no later one does."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     for _ in range(3):
         await recorder.observe(pushed(StartFrame(), Sink()))
     assert caller.starts == 1
@@ -75,11 +80,11 @@ async def test_what_it_has_recorded_is_not_wiped() -> None:
     feed = Feed()
     await start(caller, Clock(), OUT_RATE)
     await caller.start_recording()
-    recorder = ExternalRecorder(caller, feed)
+    recorder = ExternalRecorder(caller, feed, feed.clock.get_time)
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await recorder.observe(pushed(BotStartedSpeakingFrame(), caller))
     await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
-    await recorder.stop_recording()
+    await recorder.finish()
     assert caller.starts == 1
     assert [len(chunk) for chunk in feed.chunks] == [2 * 2 * 960]
 
@@ -90,13 +95,13 @@ async def test_it_hands_out_its_audio_as_it_is(channels: int) -> None:
     caller = Caller(channels=channels, buffer_size=4000)
     feed = Feed()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, feed)
+    recorder = ExternalRecorder(caller, feed, feed.clock.get_time)
     await recorder.observe(pushed(StartFrame(), caller))
     for _ in range(7):
         await caller.process_frame(microphone(), FrameDirection.DOWNSTREAM)
     await asyncio.sleep(0)
     assert len(feed.chunks) == 1
-    await recorder.stop_recording()
+    await recorder.finish()
     assert sum(len(chunk) for chunk in feed.chunks) == 7 * 960 * channels
     assert (recorder.sample_rate, recorder.num_channels) == (OUT_RATE, channels)
 
@@ -105,7 +110,7 @@ async def test_sample_0_is_the_first_audio_that_reaches_it() -> None:
     """Audio on its way elsewhere doesn't count, and a frame's first sample came before it did."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     await recorder.observe(pushed(microphone(), Sink(), 100))
     await recorder.observe(pushed(StartFrame(), caller, 110))
     assert recorder.origin_ns is None
@@ -121,7 +126,7 @@ async def test_it_knows_where_it_stands(after_output: bool) -> None:  # noqa: FB
     if after_output:
         PacedOutput(TransportParams()).link(caller)
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     await recorder.observe(pushed(StartFrame(), Sink()))
     assert (recorder.in_pipeline, recorder.after_output) == (False, False)
     await recorder.observe(pushed(StartFrame(), caller))
@@ -135,7 +140,7 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
     """Its announcement comes downstream behind it, and upstream before it."""
     caller = Caller()
     await start(caller, Clock(), OUT_RATE)
-    recorder = ExternalRecorder(caller, Feed())
+    recorder = ExternalRecorder(caller, Feed(), Clock().get_time)
     announced = FramePushed(Sink(), caller, BotStartedSpeakingFrame(), direction, 0)
     await recorder.observe(announced)
     assert recorder.after_output is (direction is FrameDirection.DOWNSTREAM)
@@ -145,15 +150,6 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
-    caller = AudioBufferProcessor(num_channels=2)
-    if armed:
-        await caller.start_recording()
-    borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
-    owning = RoarkObserver(agent_id="front-desk")
-    call = Call(
-        observers=[borrowing, owning],
-        after_output=[borrowing.audio_processor, owning.audio_processor],
-    )
 
     async def script(call: Call) -> None:
         await call.bot_says("Hello.")
@@ -162,14 +158,39 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         await asyncio.sleep(0.3)
         await call.end()
 
-    await call.hold(script)
-    for roark in (borrowing, owning):
+    async def hold() -> list[RoarkObserver]:
+        caller = AudioBufferProcessor(num_channels=2)
+        if armed:
+            await caller.start_recording()
+        borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+        owning = RoarkObserver(agent_id="front-desk")
+        await Call(
+            observers=[borrowing, owning],
+            after_output=[borrowing.audio_processor, owning.audio_processor],
+        ).hold(script)
+        return [borrowing, owning]
+
+    for roark in await calmly(hold):
         arrived = local.calls[roark.pipecat_call_id]
         assert arrived.problems == ()
         assert arrived.ended is not None
         assert arrived.recording is not None
         sides = [audible_ms(arrived.recording, side)[0] for side in (RIGHT, LEFT)]
         assert spans(arrived) == [pytest.approx(side, abs=20) for side in sides]
+
+
+async def borrowed(
+    script: Callable[[Call], Awaitable[None]],
+    buffer_size: int,
+    microphone: type[ScriptedInput] = ScriptedInput,
+) -> RoarkObserver:
+    """Hold a call that is recorded by a processor of the caller, which is the first in it."""
+    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
+    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+    call = Call(observers=[roark], after_output=[caller])
+    call.microphone.__class__ = microphone
+    await call.hold(script)
+    return roark
 
 
 def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
@@ -185,10 +206,10 @@ def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
 @pytest.mark.parametrize("buffer_size", [0, 20000])
 async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
     """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
-    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
 
     async def script(call: Call) -> None:
+        caller = call.after_output[0]
+        assert isinstance(caller, AudioBufferProcessor)
         await call.bot_says("Hello.")
         await call.quiet()
         await call.user_says("Goodbye.")
@@ -204,13 +225,15 @@ async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> N
         await asyncio.sleep(0.3)
         await call.end()
 
-    await Call(observers=[roark], after_output=[caller]).hold(script)
+    roark = await calmly(lambda: borrowed(script, buffer_size))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.problems == ()
     assert arrived.recording is not None
     user, bot = (audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT))
     expected = [bot[0], user[0], (None, None), bot[1], user[1]]
     assert spans(arrived) == [pytest.approx(span, abs=20) for span in expected]
+    contents = ["Hello.", "Goodbye.", "[paused]", "Here I am.", "Welcome back."]
+    assert [turn.content for turn in roark.report().turns] == contents
 
 
 IN_STEP = pytest.mark.skipif(
@@ -223,12 +246,10 @@ IN_STEP = pytest.mark.skipif(
 @pytest.mark.parametrize("buffer_size", [0, pytest.param(20000, marks=IN_STEP)])
 async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -> None:
     """Where it fills a stall with silence and lays what waited behind it, places follow."""
-    caller = AudioBufferProcessor(num_channels=2, buffer_size=buffer_size)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
 
     async def stall(after: float) -> None:
         await asyncio.sleep(after)
-        time.sleep(0.3)  # noqa: ASYNC251  # the whole machine stands still
+        time.sleep(STALL_SECS)  # noqa: ASYNC251  # the whole machine stands still
 
     async def script(call: Call) -> None:
         for words in ("Hello?", "Are you there?", "Goodbye."):
@@ -240,7 +261,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
         await asyncio.sleep(0.3)
         await call.end()
 
-    await Call(observers=[roark], after_output=[caller]).hold(script)
+    roark = await calmly(lambda: borrowed(script, buffer_size), STALL_SECS + calm.STALL_SECS)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
@@ -260,10 +281,6 @@ class LateMicrophone(ScriptedInput):
 @pytest.mark.live
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
-    caller = AudioBufferProcessor(num_channels=2)
-    roark = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
-    call = Call(observers=[roark], after_output=[caller])
-    call.microphone.__class__ = LateMicrophone
 
     async def script(call: Call) -> None:
         await call.user_says("Hello?")
@@ -272,7 +289,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
         await asyncio.sleep(0.1)
         await call.end()
 
-    await call.hold(script)
+    roark = await calmly(lambda: borrowed(script, 0, LateMicrophone))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side)[0] for side in (LEFT, RIGHT)]
@@ -299,3 +316,25 @@ async def test_a_call_with_the_callers_own_may_be_spooled(
     assert arrived.complete
     assert arrived.recording is not None
     assert [*spool.iterdir()] == []
+
+
+async def test_a_stop_by_the_caller_is_a_pause() -> None:
+    """It is noticed late, so the pause begins early, and ends no earlier than it is noticed."""
+    caller, clock = Caller(), Clock()
+    await start(caller, clock, OUT_RATE)
+    recorder = ExternalRecorder(caller, Feed(), clock.get_time)
+    await recorder.observe(pushed(microphone(), caller, 100))
+    assert [*recorder.pauses] == []
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    for at, seen in ((200, 1200), (300, 1300)):
+        clock.now = seen * MS
+        await recorder.observe(pushed(microphone(), caller, at))
+    assert [*recorder.pauses] == [(200 * MS, None)]
+    await caller.start_recording()
+    clock.now = 1500 * MS
+    await recorder.observe(pushed(microphone(), caller, 500))
+    assert [*recorder.pauses] == [(200 * MS, 1500 * MS)]
+    await recorder.observe(pushed(EndFrame(), caller, 600))
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    await recorder.observe(pushed(microphone(), caller, 700))
+    assert not recorder.pauses.open

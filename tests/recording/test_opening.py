@@ -70,7 +70,7 @@ async def test_the_origin_is_where_the_audio_was_spoken(
         [(SAYS[0] + DETECTED, VADUserStartedSpeakingFrame())],
         [(SAYS[1] + DETECTED, VADUserStoppedSpeakingFrame())],
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     user, bot = feed.recorded()
     assert feed.recorder.origin_ns == pytest.approx(0, abs=20 * MS)
     assert audible_secs(user) == near(first, SAYS)
@@ -85,7 +85,7 @@ async def test_a_bot_may_speak_long_before_the_backlog_is_read() -> None:
     await feed.play(
         microphone(said((0.5, 1.0), SAYS), arrives=waiting(3.0)), spoken((1.4, 1.88), ANSWERS)
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     user, bot = feed.recorded()
     assert audible_secs(user) == near((0.5, 1.0), SAYS)
     assert audible_secs(bot) == near((1.4, 1.88), ANSWERS)
@@ -102,7 +102,7 @@ async def test_both_may_be_late() -> None:
     await feed.play(
         microphone(said((0.5, 1.5), SAYS), arrives=host), spoken((0.2, 1.2), arrives=goes_on)
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     user, bot = feed.recorded()
     assert audible_secs(user) == near((0.5, 1.5), SAYS)
     assert audible_secs(bot) == near((0.2, 1.2))

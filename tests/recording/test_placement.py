@@ -117,7 +117,7 @@ async def test_what_an_output_plays_is_paced_from_its_first_sound_on() -> None:
 
     spoken = tone(2, OUT_RATE, 660)
     await feed.play(microphone(tone(1, IN_RATE)), speech(spoken, 1, arrives=stalls))
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     _, bot = feed.recorded()
     assert np.array_equal(bot[OUT_RATE : 3 * OUT_RATE], spoken)
 

@@ -151,7 +151,7 @@ async def test_the_last_samples_are_there(end: Frame | None) -> None:
     said, spoken = tone(7.02, IN_RATE), tone(7.02, OUT_RATE, 660)
     feed = await Feed().start()
     await feed.play(microphone(said), speech(spoken, secs=0.02)[:-1])
-    await (feed.push(end) if end else feed.recorder.stop_recording())
+    await (feed.push(end) if end else feed.recorder.finish())
     user, bot = feed.recorded()
     assert np.array_equal(bot, spoken)
     assert len(user) == len(bot)
@@ -248,7 +248,7 @@ async def test_noted_edges_are_where_speech_can_be_heard(
         *(detected(begin + 0.3, begin + 1.3, arrives) for begin in begins),
         *(speech(phrase(OUT_RATE, hertz=660), begin + 20) for begin in begins),
     )
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     user, bot = feed.recorded()
     assert feed.places("user") == pytest.approx([*chain(*audible_secs(user))], abs=0.04)
     assert feed.places("bot") == pytest.approx([*chain(*audible_secs(bot))], abs=0.02)
@@ -286,7 +286,7 @@ async def test_background_sound_moves_no_edge_of_the_bot(late: float) -> None:
     ]
     feed = await Feed().start()
     await feed.play(mixed_with_noise(arrivals, 14))
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     assert feed.places("bot") == pytest.approx([1.4, 2.4, 8.2, 9.2], abs=0.02)
 
 
@@ -305,5 +305,5 @@ async def test_the_last_frame_may_come_behind_the_announced_end(frames: int) -> 
     await feed.push(TTSAudioRawFrame(parts[-1], OUT_RATE, 1), 1.2)
     if frames == 2:  # what follows is another sound
         await feed.push(TTSAudioRawFrame(bytes(1920), OUT_RATE, 1), 1.24)
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     assert feed.places("bot")[-1] == pytest.approx(1.2, abs=0.001)

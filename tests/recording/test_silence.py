@@ -13,9 +13,10 @@ from pipecat.frames.frames import EndFrame
 from pipecat_roark import guard
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording import recorder
-from pipecat_roark.recording.samples import SampleQueue, silence
+from pipecat_roark.recording.samples import SampleQueue
 from pipecat_roark.recording.ticker import Ticker
 from pipecat_roark.recording.track import HOLD_SECS
+from pipecat_roark.silence import silence
 from support.calls import tone
 from support.cost import counted
 from support.feed import OUT_RATE, SECOND, Feed, audible_secs, microphone, speech
@@ -38,7 +39,7 @@ async def feed(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Feed]:
     monkeypatch.setattr(recorder, "TICK_SECS", 0)
     feed = await Feed().start()
     yield feed
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
 
 
 async def test_silence_goes_out_as_time_passes(feed: Feed) -> None:
@@ -104,32 +105,29 @@ async def test_frames_that_wait_are_laid_without_a_next_one(feed: Feed) -> None:
     assert audible_secs(user) == [pytest.approx((0, 9), abs=0.001)]
 
 
-async def test_a_pause_of_the_recording_passes_without_work(feed: Feed) -> None:
-    """The ticker lives while audio is recorded, and leaves no task behind."""
-    alone = asyncio.all_tasks()
+async def test_a_pause_of_the_recording_passes_as_silence(feed: Feed) -> None:
+    """Its silence is handed out while it lasts, and not in a burst at its end."""
     await feed.play(microphone(tone(1, 16000)))
     await feed.recorder.stop_recording()
-    await turns()
-    assert len(asyncio.all_tasks()) == len(alone) - 1
     handed_out = len(feed.chunks)
-    feed.clock.now += 60 * SECOND
+    feed.clock.now += 30 * SECOND
     await turns()
-    assert len(feed.chunks) == handed_out
-    for _ in range(2):
-        await feed.recorder.start_recording()
-    assert len(asyncio.all_tasks()) == len(alone)
+    during = feed.chunks[handed_out:]
+    assert len(during) == int((30 - HOLD_SECS) / CHUNK_SECS)
+    assert {id(chunk) for chunk in during} == {id(silence(CHUNK_BYTES))}
+    await feed.recorder.start_recording()
     await turns()
-    assert len(feed.chunks) > handed_out
+    assert len(feed.chunks) == handed_out + len(during)
 
 
-@pytest.mark.parametrize("end", ["cleanup", "stop", "end"])
+@pytest.mark.parametrize("end", ["cleanup", "finish", "end"])
 async def test_the_ticker_ends_with_the_call(feed: Feed, end: str) -> None:
     """However the call ends, no task stays."""
     await feed.play(microphone(tone(1, 16000)))
     if end == "cleanup":
         await feed.recorder.cleanup()
-    elif end == "stop":
-        await feed.recorder.stop_recording()
+    elif end == "finish":
+        await feed.recorder.finish()
     else:
         await feed.push(EndFrame())
     await turns()
@@ -144,7 +142,7 @@ async def test_nothing_runs_before_the_pipeline() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await feed.start()
     assert len(asyncio.all_tasks()) == 2
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
 
 
 async def test_an_error_of_a_listener_costs_one_chunk(
@@ -166,7 +164,7 @@ async def test_an_error_of_a_listener_costs_one_chunk(
 
     monkeypatch.setattr(feed, "on_audio", fail_once)
     await feed.play(microphone(tone(1, 16000), 61))
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     assert len(feed.chunks) == tried - 1
     assert len(log) == 1
 

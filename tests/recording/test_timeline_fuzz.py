@@ -141,7 +141,7 @@ def test_frames_of_any_kind_keep_their_length(
             speaker: Speaker = "user" if kind in ("microphone", "stereo") else "bot"
             given[speaker] += size / rate
             stretches[speaker] += 1
-        await feed.recorder.stop_recording()
+        await feed.recorder.finish()
         for speaker, channel in zip(SPEAKERS, feed.recorded(), strict=True):
             sounding = np.count_nonzero(channel) / feed.out_rate
             # The filter rounds a stretch to a sample, and may swing through zero at its ends.

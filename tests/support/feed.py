@@ -179,7 +179,7 @@ async def record(*arrivals: Iterable[Arrival], out_rate: int = OUT_RATE) -> tupl
     """Return both channels of a call in which frames arrive."""
     feed = await Feed(out_rate=out_rate).start()
     await feed.play(*arrivals)
-    await feed.recorder.stop_recording()
+    await feed.recorder.finish()
     return feed.recorded()
 
 

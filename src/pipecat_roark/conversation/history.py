@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.bot_turn import BotState, BotTurn
-from pipecat_roark.conversation.user_turn import UserTurn
+from pipecat_roark.conversation.user_turn import LATE_WORDS_NS, UserTurn
+from pipecat_roark.moments import SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _OPEN_TURNS = 8
 """Only so many of the latest turns can still change."""
+_SETTLED_NS = 30 * SECOND
+"""How long ago speech must be to have its place in the recording for good."""
 
 
 class History:
@@ -79,6 +82,29 @@ class History:
         if place == 0 or isinstance(self.turns[place - 1], BotTurn):
             user.answer = bot
             self.turns.insert(place, self.turns.pop())
+
+    def settled(self, now: int) -> int:
+        """Return how many of the first turns cannot change any more, neither words nor times."""
+        latest = [self.turns.index(turn) for turn in (self.user, self.bot) if turn]
+        count = max(0, min([len(self.turns) - 2 * _OPEN_TURNS, *latest]))
+        while count and now - self.turns[count - 1].last.at < _SETTLED_NS:
+            count -= 1
+        return count
+
+    def open_since(self, now: int) -> int:
+        """Return since when something may still change: late words take their time."""
+        late = now - LATE_WORDS_NS
+        turns = (turn for turn in self.turns[-_OPEN_TURNS:] if self.is_open(turn, now))
+        return min([late, *(turn.earliest for turn in turns)])
+
+    def is_open(self, turn: UserTurn | BotTurn, now: int) -> bool:
+        """Return whether a turn may still change, because it goes on or late words may come."""
+        if isinstance(turn, BotTurn):
+            goes_on = turn is self.bot
+        else:
+            waits = turn is self.user and not (self.answered(turn) or turn.is_noise(now))
+            goes_on = waits or turn.speaking or turn.has_floor
+        return goes_on or now - turn.last.at <= LATE_WORDS_NS
 
     def _add(self, turn: UserTurn | BotTurn) -> None:
         now = turn.start.at

@@ -85,6 +85,10 @@ class Inbox:
         """Return a copy of the conversation with all events applied."""
         return self._applied(self._events[:])
 
+    def settled(self, now: int) -> int:
+        """Return how many of the first turns no event can change any more."""
+        return self._conversation.settled(now)
+
     def _applied(self, events: list[_Event]) -> Conversation:
         """Return a copy with events applied; one that fails leaves the list and the inbox."""
         while True:

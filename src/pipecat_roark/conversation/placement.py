@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
-from pipecat_roark.moments import MILLISECOND
-from pipecat_roark.report import Turn
+from pipecat_roark.moments import MILLISECOND, ClockPlaces
+from pipecat_roark.report import Pause, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,21 +28,35 @@ class Placement:
         origin: Pipeline time of the recording's first sample; None without a recording.
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
         places: Gives moments their place in the recording; None without a recording.
+        is_open: Returns whether a turn may still change.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a moment is converted by
         self,
         now: int,
         wall: Callable[[int], datetime],
         origin: int | None,
         offset_ms: OffsetMs | None,
         places: Places | None,
+        *,
+        is_open: Callable[[UserTurn | BotTurn], bool],
     ) -> None:
         self._now = now
         self.wall = wall
         self._origin = origin
         self._offset_ms = offset_ms
         self._places = places
+        self._is_open = is_open
+
+    @property
+    def exact(self) -> bool:
+        """Whether what happened long ago has its place for good."""
+        return self._places is None or isinstance(self._places, ClockPlaces)
+
+    @property
+    def origin(self) -> int | None:
+        """Pipeline time of the recording's first sample; None without a recording."""
+        return self._origin
 
     def ms(self, at: int) -> int | None:
         """Return the place of a moment in the recording."""
@@ -55,26 +69,41 @@ class Placement:
             return min(start, self.start(turn.answer))
         return start
 
-    def turns(self, turns: list[UserTurn | BotTurn]) -> tuple[Turn, ...]:
-        """Return the report of turns, given in the order of their starts."""
-        result: list[Turn] = []
-        asked: int | None = None
+    def turns(
+        self, turns: list[UserTurn | BotTurn], asked: int | None = None
+    ) -> Iterator[tuple[list[Turn], int | None]]:
+        """Yield the report of each turn, and the end of the question that is not answered by then.
+
+        Args:
+            turns: In the order of their starts.
+            asked: When the question ended that is not answered before them.
+        """
         for turn, (start, end) in zip(turns, self._spans(turns), strict=True):
             if isinstance(turn, UserTurn):
-                result += self._user_turns(turn, start, end)
                 asked = end
+                yield [*self._user_turns(turn, start, end)], asked
             else:
-                result.append(self._bot_turn(turn, start, end, asked))
+                reported = self._bot_turn(turn, start, end, asked)
                 asked = None
-        return tuple(result)
+                yield [reported], asked
 
-    def message(self, message: Message) -> Turn:
+    def message(self, message: Message, *, ended: bool) -> Turn:
         """Return the report of a written message, which is nowhere in the recording."""
         return Turn(
             role="user" if message.speaker == "user" else "assistant",
             content=message.text.strip(),
             started_at=self.wall(message.at),
             ended_at=self.wall(message.end),
+            open=message.open and not ended,
+        )
+
+    def pause(self, begin: int, end: int | None) -> Pause:
+        """Return the report of a pause."""
+        return Pause(
+            started_at=self.wall(begin),
+            ended_at=None if end is None else self.wall(end),
+            start_ms=self.ms(begin),
+            end_ms=None if end is None else self.ms(end),
         )
 
     def _spans(self, turns: list[UserTurn | BotTurn]) -> list[tuple[int, int]]:
@@ -127,6 +156,8 @@ class Placement:
                 end_ms=end_ms,
                 user_id=part.user_id,
                 language=part.language,
+                detected=turn.detected,
+                open=self._is_open(turn),
             )
             since = until
 
@@ -142,4 +173,5 @@ class Placement:
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
+            open=self._is_open(turn),
         )

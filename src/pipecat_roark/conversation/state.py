@@ -5,13 +5,14 @@ Pure: no Pipecat, no I/O, and time comes in as a value. Times are pipeline nanos
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from pipecat_roark.conversation.bot_turn import BotTurn
 from pipecat_roark.conversation.checks import check
 from pipecat_roark.conversation.inbox import Inbox
+from pipecat_roark.conversation.past import PastTurns
 from pipecat_roark.conversation.placement import Placement
-from pipecat_roark.conversation.text import heard
 from pipecat_roark.conversation.tools import Tools
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.guard import ErrorBoundary
@@ -19,7 +20,7 @@ from pipecat_roark.moments import ClockPlaces
 from pipecat_roark.report import CallReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pipecat_roark.moments import OffsetMs, Places
@@ -42,6 +43,7 @@ class CallState:
         self._pipecat_call_id = pipecat_call_id
         self._boundary = boundary or ErrorBoundary("call")
         self._inbox = Inbox(self._boundary)
+        self._past = PastTurns()
         self._tools = Tools()
         self._started: int | None = None
         self._ended: tuple[int, str] | None = None
@@ -128,7 +130,7 @@ class CallState:
         """Note that a tool call was cancelled."""
         self._note_tool(Tools.cancelled, at, tool_call_id, called_name)
 
-    def report(
+    def report(  # noqa: PLR0913  # keyword-only, what a moment is converted by
         self,
         now: int,
         *,
@@ -136,6 +138,7 @@ class CallState:
         origin: int | None = None,
         offset_ms: OffsetMs | None = None,
         places: Places | None = None,
+        pauses: Iterable[tuple[int, int | None]] = (),
     ) -> CallReport:
         """Return the call as it is known now.
 
@@ -146,28 +149,36 @@ class CallState:
             offset_ms: Returns the place of a sample in the recording, by its speaker and index;
                 with `True`, as the end of speech. None if places are unknown.
             places: Gives moments their place in a recording that does not run with the clock.
+            pauses: Begin and end of each pause, in pipeline time; the end is None while it lasts.
         """
         if places is None and origin is not None:
             places = ClockPlaces(origin)
-        until = self._ended[0] if self._ended else now
-        placement = Placement(until, wall, origin, offset_ms, places)
-        conversation = self._inbox.conversation()
-        turns = sorted(conversation.turns, key=placement.start)
-        heard_turns = [turn for turn in turns if heard(turn.fragments)]
-        audible = [turn for turn in turns if isinstance(turn, BotTurn) and turn.audible]
-        written = [placement.message(message) for message in conversation.written()]
-        all_turns = sorted(
-            [*placement.turns(heard_turns), *written], key=lambda turn: turn.started_at
+        conversation, ended = self._inbox.conversation(), self._ended
+        placement = Placement(
+            ended[0] if ended else now,
+            wall,
+            origin,
+            offset_ms,
+            places,
+            is_open=lambda turn: not ended and conversation.is_open(turn, now),
         )
+        spoken = self._past.report(conversation.turns, self._inbox.settled(now), placement)
+        audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
+        written = [
+            placement.message(message, ended=bool(ended)) for message in conversation.written()
+        ]
+        all_turns = sorted([*spoken, *written], key=attrgetter("started_at"))
         spoke_first = all_turns[0].role == "assistant" if all_turns else True if audible else None
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
             started_at=None if self._started is None else wall(self._started),
-            ended_at=wall(self._ended[0]) if self._ended else None,
-            ended_reason=self._ended[1] if self._ended else None,
+            ended_at=wall(ended[0]) if ended else None,
+            ended_reason=ended[1] if ended else None,
             agent_spoke_first=spoke_first,
             turns=tuple(all_turns),
             tool_calls=self._tools.report(placement),
+            pauses=tuple(placement.pause(*pause) for pause in pauses),
+            settled_ms=None if ended else placement.ms(conversation.open_since(now)),
         )
 
     def _note_tool(

@@ -28,6 +28,11 @@ class SpeakerTurn:
     end: Edge | None = None
 
     @property
+    def earliest(self) -> int:
+        """The earliest time at which its speech can have begun."""
+        return self.start.at
+
+    @property
     def last(self) -> Edge:
         """The latest known moment of the turn."""
         return self.end or self.start

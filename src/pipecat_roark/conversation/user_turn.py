@@ -30,6 +30,8 @@ FRESH_SPEECH_NS = 3 * SECOND // 10
 """Speech that began more recently than this cannot have been transcribed yet."""
 YOUNG_SPEECH_NS = 2 * SECOND
 """Words that come this soon after the beginning of speech may still be those of the turn before."""
+EARLY_WORDS_NS = SECOND
+"""Words that come this soon, while the speech goes on, may have been spoken before it."""
 SEGMENT_NS = 3 * SECOND // 10
 """Segments of the same late transcription come no further apart than this."""
 SOUND_NS = SECOND // 2
@@ -119,12 +121,15 @@ class UserTurn(SpeakerTurn):
         state: Whether the user speaks and has the floor.
         answer: The bot's turn that answers it, if nothing tells when the user spoke.
         fragments: Its words, of one user or of several.
+        detected: Whether a detector reported its speech, and no words came so early that they may
+            be those of the speech before.
     """
 
     role: ClassVar[Speaker] = "user"
     state: UserState = UserState.QUIET
     answer: BotTurn | None = None
     fragments: list[Transcription] = field(default_factory=list)
+    detected: bool = False
     _end_detected: bool = False
     _closed_at: int | None = None
 
@@ -161,6 +166,7 @@ class UserTurn(SpeakerTurn):
 
     def speech_started(self) -> None:
         """Note that speech goes on."""
+        self.detected = True
         self._change("speech started")
 
     def speech_stopped(self, edge: Edge) -> None:
@@ -183,6 +189,8 @@ class UserTurn(SpeakerTurn):
 
     def say(self, said: Transcription) -> None:
         """Add a transcription at its place: users who speak at once finish in any order."""
+        if self.speaking and said.at - self.start.at < EARLY_WORDS_NS:
+            self.detected = False
         insort(self.fragments, said, key=attrgetter("begun_at"))
 
     def parts(self) -> list[Transcription]:
@@ -238,6 +246,11 @@ class UserTurn(SpeakerTurn):
     def take_last_words(self, before: UserTurn) -> None:
         """Take the last words of the turn before: they made the pipeline open this one."""
         self.fragments.append(before.fragments.pop())
+
+    @property
+    def earliest(self) -> int:
+        """The earliest time at which its speech can have begun."""
+        return self.start.at if self.detected else self.start.at - LATE_WORDS_NS
 
     def is_noise(self, now: int) -> bool:
         """Return whether this was a sound that nobody is going to transcribe any more."""

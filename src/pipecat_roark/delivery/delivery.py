@@ -162,8 +162,13 @@ class Delivery:
             self._queue.append(self._requests.chunk(index, size))
         self._upload_waiting()
 
-    def add_audio(self, pcm: bytes) -> None:
-        """Queue the next part of the recording: one chunk, or more if it is long."""
+    def add_audio(self, pcm: bytes, *, lost: Cause | None = None) -> None:
+        """Queue the next part of the recording: one chunk, or more if it is long.
+
+        Args:
+            pcm: Its audio.
+            lost: Why it is silence that stands for lost audio, if it is.
+        """
         waiting = self._waiting_bytes
         fits = not waiting or waiting + len(pcm) <= self._max_waiting_bytes
         for start in range(0, len(pcm), CHUNK_BYTES):
@@ -171,18 +176,37 @@ class Delivery:
             self._ledger.captured(CHUNK, len(part))
             if self._phase is not _Phase.OVER:
                 self._spool.keep_chunk(self.chunks, part)
-            chunk = self._requests.chunk(self.chunks, len(part), part, fits=fits)
+            chunk = self._requests.chunk(self.chunks, len(part), part, fits=fits, lost=lost)
             self._queue.append(chunk)
             self._waiting_bytes += chunk.memory_bytes
             self.chunks += 1
         self._upload_waiting()
 
-    async def finish(self, event: bytes) -> None:
+    def note_loss(self, what: str, cause: Cause) -> None:
+        """Count something that was not captured as it was, such as a turn."""
+        self._ledger.lost(what, cause)
+
+    async def discard(self, audio_bytes: int, cause: Cause) -> None:
+        """Forget a call of which nothing was sent; count all of it as lost."""
+        chunks = [CHUNK] * -(-audio_bytes // CHUNK_BYTES)
+        for what in (STARTED, *chunks, ENDED):
+            self._ledger.captured(what)
+            self._ledger.lost(what, cause)
+        self._enter(_Phase.OVER)
+        self._ledger.close(0.0)
+        logger.info(f"Call {self._label} was discarded: {cause.why}. Nothing of it was sent.")
+        await self._client.aclose()
+
+    async def finish(self, event: bytes, *, spent_secs: float = 0.0) -> None:
         """Deliver what is left, then `call-ended`.
 
         It returns within the deadline, whatever happens.
+
+        Args:
+            event: The event `call-ended`.
+            spent_secs: How much of the deadline has passed.
         """
-        began = self._clock()
+        began = self._clock() - spent_secs
         last = self._capture_event(ENDED, event)
         self._enter(_Phase.ENDING)
         self._retrier.limit_waits(self._deadline_secs * _WAIT_SHARE)
@@ -247,8 +271,8 @@ class Delivery:
                 return
             self._ledger.lost(owed.what, error.cause)
         else:
-            if body is None:
-                self._ledger.lost(owed.what, self._spool.silenced)
+            if body is None or owed.lost is not None:
+                self._ledger.lost(owed.what, owed.lost or self._spool.silenced)
             else:
                 self._ledger.delivered(owed.what, owed.audio_bytes)
         self._spool.drop(owed.key)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipecat_roark.receipt import CHUNK
+from pipecat_roark.silence import shared_if_silent, silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pipecat_roark.delivery.client import RoarkClient
+    from pipecat_roark.receipt import Cause
     from pipecat_roark.spool.spool import Spool
 
 
@@ -26,6 +28,7 @@ class Owed:
         send: Sends the body; one try.
         audio_bytes: Length of its audio; 0 for an event.
         memory_bytes: How much memory it takes while it waits, as far as that is bounded.
+        lost: Why its audio is silence that stands for what is lost, if it is.
     """
 
     what: str
@@ -34,17 +37,12 @@ class Owed:
     send: Callable[[bytes], Awaitable[None]]
     audio_bytes: int = 0
     memory_bytes: int = 0
+    lost: Cause | None = None
 
     @property
     def is_silence(self) -> bool:
         """Whether it is audio in which nothing can be heard."""
         return self.body is silence(self.audio_bytes)
-
-
-@lru_cache(maxsize=2)
-def silence(size: int) -> bytes:
-    """Return silence of some bytes; chunks of one size get the same object."""
-    return bytes(size)
 
 
 class Requests:
@@ -63,7 +61,15 @@ class Requests:
         """Return an event that is owed."""
         return Owed(what=name, key=name, body=event, send=self._client.send_event)
 
-    def chunk(self, index: int, size: int, pcm: bytes | None = None, *, fits: bool = True) -> Owed:
+    def chunk(
+        self,
+        index: int,
+        size: int,
+        pcm: bytes | None = None,
+        *,
+        fits: bool = True,
+        lost: Cause | None = None,
+    ) -> Owed:
         """Return a chunk that is owed.
 
         Silence takes no memory: a call on hold for an hour must not cost the speech that follows.
@@ -73,13 +79,16 @@ class Requests:
             size: Its length in bytes.
             pcm: Its audio; None if only the spool has it.
             fits: Whether memory has room for the audio; otherwise it is read from the spool.
+            lost: Why its audio is silence that stands for what is lost, if it is.
         """
         body: bytes | Callable[[], Awaitable[bytes | None]]
         body, memory_bytes = partial(self._spool.read_chunk, index), 0
-        if pcm == silence(size):
-            body = silence(size)
-        elif pcm is not None and fits:
-            body, memory_bytes = pcm, size
+        if pcm is not None:
+            pcm = shared_if_silent(pcm)
+            if pcm is silence(size):
+                body = pcm
+            elif fits:
+                body, memory_bytes = pcm, size
         return Owed(
             what=CHUNK,
             key=index,
@@ -87,4 +96,5 @@ class Requests:
             send=partial(self._client.upload_chunk, index),
             audio_bytes=size,
             memory_bytes=memory_bytes,
+            lost=lost,
         )

@@ -8,6 +8,7 @@ Pure: functions of samples, and a memory of the latest ones.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,11 @@ def levels(samples: Samples, rate: int) -> Levels:
 
 def noise_of(loudness: Levels) -> float:
     """Return the loudness of the noise in a line, given that of all its windows."""
-    return float(np.percentile(loudness, _QUIETEST))
+    # Not `np.percentile`, which imports more of numpy in the middle of the first call.
+    place = (len(loudness) - 1) * _QUIETEST / 100
+    below, above = math.floor(place), math.ceil(place)
+    low, high = np.partition(loudness, (below, above))[[below, above]]
+    return float(low) + (place - below) * (float(high) - float(low))
 
 
 def above_noise(noise: float) -> float:

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    InputAudioRawFrame,
+    OutputAudioRawFrame,
+    StopFrame,
+)
 
 from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.layout import Layout
 from pipecat_roark.recording.recorder import comes_from_output, follows_output
+from pipecat_roark.silence import silence
+from pipecat_roark.spans import Spans
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
     from pipecat_roark.moments import OffsetMs, Speaker
     from pipecat_roark.recording.listener import Listener
 
+_ENDS = (EndFrame, CancelFrame, StopFrame)
 _HANDLER_ROUNDS = 3
 """Turns of the event loop in which the handlers of the last audio run."""
 
@@ -27,12 +38,18 @@ _HANDLER_ROUNDS = 3
 class ExternalRecorder:
     """Starts the caller's processor, receives its audio and keeps the time of sample 0.
 
+    The processor cannot be paused without a loss of what it has, and nobody but itself knows where
+    it lays a sample. So audio that it hands out is silence if any of it may be of a pause.
+
     Args:
         processor: The caller's processor.
         listener: Receives its audio.
+        now: Returns the pipeline's time in nanoseconds.
     """
 
-    def __init__(self, processor: AudioBufferProcessor, listener: Listener) -> None:
+    def __init__(
+        self, processor: AudioBufferProcessor, listener: Listener, now: Callable[[], int]
+    ) -> None:
         self.processor = processor
         """The processor that stands in the pipeline."""
         self.in_pipeline = False
@@ -49,11 +66,16 @@ class ExternalRecorder:
         self.num_channels = 0
         self.offset_ms: OffsetMs | None = None
         """None, because the processor doesn't say where it lays a sample."""
+        self.pauses = Spans()
+        """When nothing of what is said may leave; so it is while the caller stops the processor."""
         self._started = False
         self._guard = ErrorBoundary("recorder")
         self._in_order = asyncio.Lock()
         self._measuring: set[asyncio.Task[None]] = set()
         self._listener = listener
+        self._now = now
+        self._stopped = self._ended = False
+        self._since = 0  # when the audio began that is handed out next
         processor.add_event_handler("on_audio_data", self._on_audio_data)
 
     @property
@@ -75,7 +97,10 @@ class ExternalRecorder:
             self.after_output = follows_output(self.processor)
         frame = data.frame
         self.after_output |= comes_from_output(frame, data.direction)
-        if not compat.is_recording(self.processor, otherwise=True):
+        records = compat.is_recording(self.processor, otherwise=True)
+        self._note_stop(data.timestamp, stopped=not records)
+        self._ended |= isinstance(frame, _ENDS)
+        if not records:
             self.places.pause(data.timestamp)
         elif isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)) and frame.sample_rate > 0:
             speaker: Speaker = "user" if isinstance(frame, InputAudioRawFrame) else "bot"
@@ -86,11 +111,12 @@ class ExternalRecorder:
         """Return nothing: the processor's audio is known only when it is handed out."""
         return b""
 
-    async def stop_recording(self) -> None:
+    async def finish(self) -> None:
         """Hand out the rest of the audio, and measure it.
 
         The processor's handlers are tasks, so they run meanwhile.
         """
+        self._ended = True
         await self.processor.stop_recording()
         for _ in range(_HANDLER_ROUNDS):
             await asyncio.sleep(0)
@@ -102,10 +128,28 @@ class ExternalRecorder:
         self, _: AudioBufferProcessor, audio: bytes, sample_rate: int, num_channels: int
     ) -> None:
         self.sample_rate, self.num_channels = sample_rate, num_channels
-        self._listener.on_audio(audio)
+        since, self._since = self._since, self._now()
+        paused = self.pauses.within(since, self._since)
+        self._listener.on_audio(silence(len(audio)) if paused else audio)
         task = asyncio.create_task(self._measure(audio, sample_rate, num_channels))
         self._measuring.add(task)
         task.add_done_callback(self._measuring.discard)
+
+    async def publish(self, pcm: bytes) -> None:
+        """Do nothing: the processor has handed out its audio by itself."""
+
+    def _note_stop(self, at: int, *, stopped: bool) -> None:
+        """Note whether the caller has stopped the processor; its stop at the end is no pause.
+
+        A frame is seen late, so the processor stopped no earlier than the frame passed it, and
+        started no later than now.
+        """
+        if stopped and not (self._stopped or self._ended):
+            self.pauses.begin(at)
+        elif self._stopped and not stopped:
+            self._since = self._now()
+            self.pauses.end(self._since)
+        self._stopped = stopped
 
     async def _measure(self, audio: bytes, sample_rate: int, num_channels: int) -> None:
         """Measure audio in the order in which it came, and let others work between the pieces."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import Edge, OffsetMs, Places
+    from pipecat_roark.spans import Spans
 
 
 class UserTrack(Protocol):
@@ -36,8 +37,8 @@ class Listener(Protocol):
         """Receive the next audio of the recording, interleaved.
 
         Returns:
-            The audio that the recorder's own events may hand out: the same object, or other audio
-            of the same length.
+            The audio that the recorder's own events may hand out now: the same object, other audio
+            of any length, or nothing. What is held back now, `Recorder.publish` hands out.
         """
 
     def on_frame(self, frame: Frame, at: int, track: UserTrack) -> None:
@@ -109,5 +110,12 @@ class Recorder(Protocol):
     async def observe(self, data: FramePushed) -> None:
         """Look at a frame that was pushed from one processor to the next."""
 
-    async def stop_recording(self) -> None:
+    @property
+    def pauses(self) -> Spans:
+        """When nothing of what is said may be recorded; anybody may begin and end a pause."""
+
+    async def publish(self, pcm: bytes) -> None:
+        """Hand out audio, interleaved, by the recorder's own events, if it has any."""
+
+    async def finish(self) -> None:
         """Hand the rest of the audio to the listener."""

@@ -28,9 +28,10 @@ from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.intake import Inbox, Intake
 from pipecat_roark.recording.recording import Recording, Stereo
-from pipecat_roark.recording.samples import shared_if_silent
 from pipecat_roark.recording.ticker import Ticker
 from pipecat_roark.recording.utterance import LateEnd
+from pipecat_roark.silence import shared_if_silent
+from pipecat_roark.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,8 +63,8 @@ class StereoRecorder(AudioBufferProcessor):
 
     It is an `AudioBufferProcessor` by type, placement, properties and the events `on_audio_data`,
     `on_track_audio_data`, `on_recording_started` and `on_recording_stopped` (the latter two where
-    Pipecat has them). Unlike Pipecat's own it records from the first frame on; a pause between
-    `stop_recording` and `start_recording` is silence.
+    Pipecat has them). Unlike Pipecat's own it records from the first frame on. Between
+    `stop_recording` and `start_recording`, and while it is paused, time passes as silence.
 
     Args:
         listener: Receives the audio, the frames and the edges of the bot's speech.
@@ -85,12 +86,14 @@ class StereoRecorder(AudioBufferProcessor):
         """Whether `observe` needs audio frames: they all pass here."""
         self.places: Places | None = None
         """None, because the recording runs with the pipeline's clock."""
+        self.pauses = Spans()
+        """When nothing of what is said may be recorded."""
         self._listener = listener
         self._chunk_frames = chunk_bytes // (2 * CHANNELS)
         self._guard = ErrorBoundary("recorder")
         self._now: Callable[[], int] = int
-        self._tape = Recording(0, paced=False)
-        self._armed = True
+        self._tape = Recording(0, paced=False, pauses=self.pauses)
+        self._finished = False
         self._intake = Intake()
         self._inboxes: dict[type, Inbox] = {}
         self._warned_of_turns = False
@@ -133,25 +136,30 @@ class StereoRecorder(AudioBufferProcessor):
         """Ignore what an observer sees: the frames that count pass here."""
 
     async def start_recording(self) -> None:
-        """Record again after `stop_recording`; what was recorded stays."""
-        if not self._armed:
-            self._lay(self._intake)
-            self._armed = True
-            await self._started_recording()
+        """Record again what is said after `stop_recording`; what was recorded stays."""
+        if self.pauses.open:
+            self.pauses.end(self._now())
+            await self._call_event_handler("on_recording_started")
 
     async def stop_recording(self) -> None:
-        """Hand out the rest of the audio, and ignore audio until `start_recording`."""
-        if not self._armed:
+        """Hand out the audio up to now, and record silence until `start_recording`."""
+        if not (self.pauses.open or self._finished):
+            self.pauses.begin(self._now())
+            await self._hand_out_rest()
+            await self._call_event_handler("on_recording_stopped")
+
+    async def finish(self) -> None:
+        """Hand out the rest of the audio; nothing is recorded any more."""
+        if self._finished:
             return
         self._lay(self._intake)
-        self._armed = False
         self._ticker.stop()
         for edge in self._tape.bot_silenced():
             self._listener.on_bot_offset(self._now(), edge)
-        for audio in self._tape.pop_rest(self._chunk_frames):
-            with self._guard:
-                await self._hand_out(audio)
-        await self._call_event_handler("on_recording_stopped")
+        await self._hand_out_rest()
+        self._finished = True
+        if not self.pauses.open:
+            await self._call_event_handler("on_recording_stopped")
 
     async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]  # as Pipecat's own
         """Prepare for a pipeline."""
@@ -180,6 +188,12 @@ class StereoRecorder(AudioBufferProcessor):
         with self._guard:
             await self._listener.on_cleanup()
 
+    async def publish(self, pcm: bytes, tracks: Stereo | None = None) -> None:
+        """Hand out audio by the events `on_audio_data` and `on_track_audio_data`."""
+        form = self._sample_rate, CHANNELS
+        await self._call_event_handler("on_audio_data", pcm, *form)
+        await self._call_event_handler("on_track_audio_data", *(tracks or Stereo.split(pcm)), *form)
+
     async def _handle(self, frame: Frame, direction: FrameDirection, now: int) -> None:
         if isinstance(frame, _AUDIO):
             await self._record(frame, now)
@@ -197,8 +211,10 @@ class StereoRecorder(AudioBufferProcessor):
                 self._listener.on_bot_offset(now, edge)
         elif isinstance(frame, compat.RECORDING_STARTS):
             await self.start_recording()
-        elif isinstance(frame, (*compat.RECORDING_STOPS, *_ENDS)):
+        elif isinstance(frame, compat.RECORDING_STOPS):
             await self.stop_recording()
+        elif isinstance(frame, _ENDS):
+            await self.finish()
         self._listener.on_frame(frame, now, self._tape)
 
     async def _start(self, frame: StartFrame) -> None:
@@ -207,14 +223,11 @@ class StereoRecorder(AudioBufferProcessor):
             self.after_output = follows_output(self)
             # From 1.8.0 on, the rate came with the setup.
             self._sample_rate = self._sample_rate or frame.audio_out_sample_rate
-            self._tape = Recording(self._sample_rate, paced=self.after_output)
-        if self._armed:
-            await self._started_recording()
-
-    async def _started_recording(self) -> None:
-        if self.in_pipeline:
-            self._ticker.start()
-        await self._call_event_handler("on_recording_started")
+            paced, pauses = self.after_output, self.pauses
+            self._tape = Recording(self._sample_rate, paced=paced, pauses=pauses)
+        self._ticker.start()
+        if not self.pauses.open:
+            await self._call_event_handler("on_recording_started")
 
     async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
         """Keep a frame, and then do one piece of work, so that none holds up the event loop."""
@@ -224,7 +237,7 @@ class StereoRecorder(AudioBufferProcessor):
         inbox.arrivals.append((frame, now))
         if await self._hand_out_decided(now):
             return
-        if self._armed and self._tape.origin_ns is not None:
+        if self._tape.origin_ns is not None:
             inbox.wait(now)
         self._lay([inbox])
 
@@ -237,26 +250,29 @@ class StereoRecorder(AudioBufferProcessor):
 
     async def _hand_out_decided(self, now: int) -> bool:
         """Hand out the next chunk if nothing in it can change any more."""
-        if not self._armed:
-            return False
         chunk = self._tape.pop_decided(self._chunk_frames, self._intake.oldest(now))
         if chunk is not None:
             await self._hand_out(chunk)
         return chunk is not None
 
     def _lay(self, inboxes: Iterable[Inbox]) -> None:
-        for sound in self._intake.lay(inboxes, self._tape if self._armed else None):
+        # A recording that is paused from the start begins behind the pause.
+        waits = self.pauses.open and self._tape.origin_ns is None
+        tape = None if waits or self._finished else self._tape
+        for sound in self._intake.lay(inboxes, tape):
             is_late, to = isinstance(sound, LateEnd), self._listener
             (to.on_bot_offset if is_late else to.on_bot_onset)(sound.arrival, sound.edge)
 
+    async def _hand_out_rest(self) -> None:
+        self._lay(self._intake)
+        for audio in self._tape.pop_rest(self._chunk_frames):
+            with self._guard:
+                await self._hand_out(audio)
+
     async def _hand_out(self, audio: Stereo) -> None:
         mixed = shared_if_silent(audio.interleaved())
-        released = self._listener.on_audio(mixed)
-        if released is not mixed:
-            audio = Stereo.split(released)
-        form = self._sample_rate, CHANNELS
-        await self._call_event_handler("on_audio_data", released, *form)
-        await self._call_event_handler("on_track_audio_data", *audio, *form)
+        if released := self._listener.on_audio(mixed):
+            await self.publish(released, audio if released is mixed else None)
 
 
 def comes_from_output(frame: Frame, direction: FrameDirection) -> bool:

@@ -14,11 +14,13 @@ from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
 from pipecat_roark.recording.utterance import Background, LateEnd, Sound, Utterance
+from pipecat_roark.silence import silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
+    from pipecat_roark.spans import Spans
 
 
 class Source(NamedTuple):
@@ -49,6 +51,14 @@ class Stereo(NamedTuple):
         words |= np.frombuffer(self.user, "<u2")
         return words.tobytes()
 
+    def silenced(self, first: int, last: int) -> Stereo:
+        """Return this with silence from one sample to another."""
+        if (first, last) == (0, len(self.user) // 2):
+            return Stereo(silence(2 * last), silence(2 * last))
+        nothing = bytes(2 * (last - first))
+        user, bot = (side[: 2 * first] + nothing + side[2 * last :] for side in self)
+        return Stereo(user, bot)
+
     @classmethod
     def split(cls, pcm: bytes) -> Stereo:
         """Return both channels of interleaved audio."""
@@ -62,11 +72,14 @@ class Recording:
     Args:
         rate: Its sample rate in Hz.
         paced: Whether the bot's audio comes as it is played, rather than as it is made.
+        pauses: When the recording is paused. Audio of these times goes out as silence, whenever
+            it arrived; where speech begins and ends in it is still found.
     """
 
-    def __init__(self, rate: int, *, paced: bool) -> None:
+    def __init__(self, rate: int, *, paced: bool, pauses: Spans) -> None:
         self._rate = rate
         self._paced = paced
+        self._pauses = pauses
         self._timeline: Timeline | None = None
         self._user_audio = RecentAudio(rate)
         self._utterances: dict[str | None, Utterance] = {}
@@ -198,23 +211,49 @@ class Recording:
 
     def pop_decided(self, count: int, now_ns: int) -> Stereo | None:
         """Remove `count` samples of both channels; None if they may still change."""
+        place = self._popped
         chunk = self._timeline.pop_decided(count, now_ns) if self._timeline else None
-        return Stereo(*chunk) if chunk else None
+        return self._paused(Stereo(*chunk), place) if chunk else None
 
     def pop_rest(self, count: int) -> Iterator[Stereo]:
         """Decide everything, and remove it in pieces of `count` samples and a last one."""
         left = self._timeline.decide_all() if self._timeline else 0
         while self._timeline and left > 0:
-            yield Stereo(*self._timeline.pop_front(min(count, left)))
+            place = self._popped
+            yield self._paused(Stereo(*self._timeline.pop_front(min(count, left))), place)
             left -= count
 
     def peek(self) -> bytes:
         """Return the audio that is laid and not removed, interleaved."""
-        return Stereo(*self._timeline.peek()).interleaved() if self._timeline else b""
+        return self._waiting(Timeline.peek)
 
     def preview(self) -> bytes:
         """Return all audio that was not removed, interleaved, as it looks now."""
-        return Stereo(*self._timeline.preview()).interleaved() if self._timeline else b""
+        return self._waiting(Timeline.preview)
+
+    @property
+    def _popped(self) -> int:
+        """How many samples were removed."""
+        return self._timeline.track("user").popped if self._timeline else 0
+
+    def _waiting(self, read: Callable[[Timeline], tuple[bytes, bytes]]) -> bytes:
+        if self._timeline is None:
+            return b""
+        return self._paused(Stereo(*read(self._timeline)), self._popped).interleaved()
+
+    def _paused(self, audio: Stereo, place: int) -> Stereo:
+        """Return audio that lies at a sample of the recording, with silence in the pauses."""
+        origin, count = self.origin_ns or 0, len(audio.user) // 2
+
+        def nanoseconds(sample: int) -> int:
+            return origin + sample * SECOND // self._rate
+
+        parts = self._pauses.within(nanoseconds(place), nanoseconds(place + count))
+        for begin, end in parts:
+            first = max(0, (begin - origin) * self._rate // SECOND - place)
+            last = min(count, -((origin - end) * self._rate // SECOND) - place)
+            audio = audio.silenced(first, last)
+        return audio
 
 
 def _mono(audio: bytes, channels: int) -> bytes:

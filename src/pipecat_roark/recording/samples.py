@@ -6,23 +6,12 @@ Pure: mono 16-bit PCM in and out.
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from pipecat_roark.silence import silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-@lru_cache(maxsize=4)
-def silence(size: int) -> bytes:
-    """Return as many zeros: one and the same object for each of the latest sizes."""
-    return bytes(size)
-
-
-def shared_if_silent(pcm: bytes) -> bytes:
-    """Return audio, or the one object of `silence`, of which any number may wait somewhere."""
-    quiet = silence(len(pcm))
-    return quiet if pcm == quiet else pcm
 
 
 class SampleQueue:

@@ -1,0 +1,42 @@
+"""Calls in real time, on a machine that may be busy with other things."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+TRIES = 8
+STALL_SECS = 0.06
+"""A machine that stands still for longer disturbs a recording: frames come in a burst."""
+_TICK_SECS = 0.01
+_T = TypeVar("_T")
+
+
+async def calmly(hold: Callable[[], Awaitable[_T]], stall_secs: float = STALL_SECS) -> _T:
+    """Hold a call; if the machine stood still meanwhile, hold another one.
+
+    Args:
+        hold: Holds a call, and returns what is to be checked.
+        stall_secs: For how long the event loop may stand still.
+    """
+    loop, worst = asyncio.get_running_loop(), 0.0
+
+    async def watch() -> None:
+        nonlocal worst
+        while True:
+            due = loop.time() + _TICK_SECS
+            await asyncio.sleep(_TICK_SECS)
+            worst = max(worst, loop.time() - due)
+
+    for _ in range(TRIES):
+        worst, watching = 0.0, asyncio.create_task(watch())
+        held = await hold()
+        watching.cancel()
+        if worst < stall_secs:
+            return held
+    pytest.fail(f"the machine stands still in every call, at last for {worst:.2f} s")
