@@ -6,7 +6,6 @@ one in each direction, say the same.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from pipecat_roark import compat
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.listener import UserTrack
 
 REMEMBERED = 4096
-"""So many frames are remembered, far more than are on their way through a pipeline at a time."""
+"""So many frames are remembered at least, far more than are on their way through a pipeline."""
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -41,14 +40,23 @@ class Sighting(NamedTuple):
     track: UserTrack | None = None
 
 
-class Memory(OrderedDict[_Key, _Value]):
-    """A dictionary that forgets its oldest entry when it is full, as a call may go on for hours."""
+class Memory(dict[_Key, _Value]):
+    """A dictionary that forgets its oldest entries when it is full: a call may go on for hours."""
 
-    # A plain dictionary searches for its oldest entry among all that were deleted before.
     def __setitem__(self, key: _Key, value: _Value) -> None:
         super().__setitem__(key, value)
-        if len(self) > REMEMBERED:
-            self.popitem(last=False)
+        forget_oldest(self)
+
+
+def forget_oldest(memory: dict[_Key, _Value]) -> None:
+    """Forget the older half of a dictionary that is full.
+
+    Many at once: a dictionary searches for its oldest entry among all that were deleted before.
+    """
+    if len(memory) > 2 * REMEMBERED:
+        latest = [*memory.items()][-REMEMBERED:]
+        memory.clear()
+        memory.update(latest)
 
 
 class Sightings:

@@ -46,7 +46,7 @@ from pipecat_roark.frames import (
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
-from pipecat_roark.sighting import Memory, Sighting
+from pipecat_roark.sighting import Sighting, forget_oldest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -116,7 +116,7 @@ class Watcher:
         self._reader = FrameReader(self.call.state)
         self.ignored: set[type[Frame]] = set()
         """Types of frame that nothing is read of."""
-        self.seen: Memory[int, None] = Memory()
+        self.seen: dict[int, None] = {}
         """Ids of the frames of which only their way through output and recorder matters now."""
         self.quiet: set[FrameProcessor] = set()
         """The processors to which such a frame may go unread: no output, none that is fed by one,
@@ -166,6 +166,7 @@ class Watcher:
             self.ignored.add(type(frame))
         elif not (traits.starts or traits.ends):
             self.seen[frame.id] = None
+            forget_oldest(self.seen)
         if type(to).__hash__ is None:
             return
         if fed or (to is self.recorder.processor and not self.recorder.reads_inline):

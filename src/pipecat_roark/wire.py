@@ -118,7 +118,9 @@ def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
         callEndedAt=timestamp(ended) if ended else None,
         callEndedReason=_filled(report.ended_reason),
     )
-    turns = sorted(report.turns, key=lambda turn: turn.started_at)
+    # Of some turns, `redact` left nothing.
+    said = (turn for turn in report.turns if turn.content.strip())
+    turns = sorted(said, key=lambda turn: turn.started_at)
     calls = sorted(report.tool_calls, key=lambda call: call.called_at)
     spoke_first = turns[0].role == "assistant" if turns else report.agent_spoke_first
     if spoke_first is not None:
@@ -128,8 +130,8 @@ def call_ended_event(report: CallReport, at: datetime) -> CallEnded:
     if recorded:
         event["recordingSampleRate"] = rate
         event["recordingNumChannels"] = channels
-    if transcript := _transcript(turns, recorded=recorded):
-        event["transcript"] = transcript
+    if turns:
+        event["transcript"] = _transcript(turns, recorded=recorded)
     if calls:
         event["toolCalls"] = _tool_calls(calls, recorded=recorded)
     return event
@@ -163,8 +165,6 @@ def _transcript(turns: list[Turn], *, recorded: bool) -> list[TranscriptTurn]:
     records: list[TranscriptTurn] = []
     reached = {"user": 0, "assistant": 0}
     for turn in turns:
-        if not turn.content.strip():
-            continue  # `redact` left nothing of it
         record = _turn(turn)
         start, end = turn.start_ms, turn.end_ms
         # On one track, no turn lies before an earlier one.

@@ -1,25 +1,19 @@
-"""What a frame costs at a hop between two processors, beside an observer that does nothing.
-
-uv run python tests/benchmarks/hot_path.py
+"""Goal 1: what a frame costs at a hop between two processors, beside an observer that does nothing.
 
 For each kind of frame that a call has: what the first sight of it takes, and how much more a later
 sight costs than the callback of an empty observer. Frames are shown between processors of the
-application, where most hops are. Rounds alternate, and the median of their ratios counts. Exits
-with 1 if a later sight costs more than twice as much.
+application, where most hops are; the assistant's audio is also shown where it enters the output and
+leaves it, which each frame does once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import tempfile
+import gc
 import time
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loguru import logger
 from pipecat.frames.frames import (
     BotSpeakingFrame,
     BotStartedSpeakingFrame,
@@ -32,19 +26,21 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.transports.base_transport import TransportParams
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from pipecat_roark import RoarkObserver
-from pipecat_roark.local import LocalRoark
-from support.calls import spoken
-from support.feed import OUT_RATE, Clock, Sink, start
+from benchmarks.contenders import make
+from benchmarks.rounds import alternate, ratio, warm
+from benchmarks.table import Row, plain
+from support.calls import OUT_RATE, PacedOutput, spoken
+from support.stage import Clock, Sink, set_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipecat.frames.frames import Frame
+
+    from benchmarks.bench import Bench
 
 STAMP = "2026-01-01T00:00:00Z"
 KINDS: dict[str, Callable[[], Frame]] = {
@@ -59,25 +55,18 @@ KINDS: dict[str, Callable[[], Frame]] = {
     "metrics": lambda: MetricsFrame(data=[]),
     "heartbeat": lambda: HeartbeatFrame(timestamp=0),
 }
-ROUNDS = 31
-PUSHES = 20_000
-FIRSTS = 2_000
-LIMIT = 2.0
+AUDIO = "assistant's audio"
+AT_OUTPUT = (f"{AUDIO}, into the output", f"{AUDIO}, out of the output")
+LIMIT, LIMIT_US = 2.0, 10.0
+DOWN = FrameDirection.DOWNSTREAM
 
 
-class Empty(BaseObserver):
-    """An observer that does nothing."""
-
-    async def on_push_frame(self, data: FramePushed) -> None:
-        """Do nothing."""
-
-
-async def later(observer: BaseObserver, data: FramePushed) -> float:
+async def later(observer: BaseObserver, data: FramePushed, pushes: int) -> float:
     """Return the mean time of a callback for one frame, in nanoseconds."""
     began = time.perf_counter_ns()
-    for _ in range(PUSHES):
+    for _ in range(pushes):
         await observer.on_push_frame(data)
-    return (time.perf_counter_ns() - began) / PUSHES
+    return (time.perf_counter_ns() - began) / pushes
 
 
 async def first(observer: BaseObserver, pushes: Sequence[FramePushed]) -> float:
@@ -90,44 +79,107 @@ async def first(observer: BaseObserver, pushes: Sequence[FramePushed]) -> float:
     return median(times)
 
 
-async def compare(
-    roark: RoarkObserver, kind: str, push: Callable[[Frame], FramePushed]
-) -> tuple[float, float]:
-    """Print a line, and return the time of a first sight and the ratio of a later one."""
-    make = KINDS[kind]
-    sighted = await first(roark, [push(make()) for _ in range(FIRSTS)])
-    data = push(make())
-    await roark.on_push_frame(data)
-    pairs = [(await later(Empty(), data), await later(roark, data)) for _ in range(ROUNDS)]
-    empty, ours = (median(times) for times in zip(*pairs, strict=True))
-    ratio = median(ours / empty for empty, ours in pairs)
-    print(f"{kind:<22} {sighted:>9.0f} {empty:>7.0f} {ours:>7.0f} {ratio:>7.2f}")
-    return sighted, ratio
+async def later_of(
+    observers: Mapping[str, BaseObserver], data: FramePushed, rounds: int, pushes: int
+) -> dict[str, list[float]]:
+    """Return the times of later sights of a frame, by contender and round."""
+    for observer in observers.values():
+        await observer.on_push_frame(data)
+
+    async def once(name: str) -> float:
+        return await later(observers[name], data, pushes)
+
+    return await alternate(rounds, [*observers], once)
 
 
-async def main() -> int:
-    """Print the figures; 1 if a frame costs too much."""
-    logger.remove()
-    source, destination, clock = Sink(), Sink(), Clock()
-    for processor in (source, destination):
-        await start(processor, clock, OUT_RATE)
-    with tempfile.TemporaryDirectory() as folder:
-        async with LocalRoark(Path(folder)) as local:
-            os.environ["ROARK_BASE_URL"] = local.url
-            roark = RoarkObserver(agent_id="benchmark", api_key="benchmark")
+async def measure(contenders: list[str], rounds: int, pushes: int, firsts: int) -> dict[str, Any]:
+    """Return the times of callbacks, in nanoseconds: by kind, contender, and round."""
+    clock, app, more, last = Clock(), Sink(), Sink(), Sink()
+    output = PacedOutput(TransportParams())
+    for processor in (app, more, last, output):
+        await set_up(processor, clock, OUT_RATE)
 
-            def push(frame: Frame) -> FramePushed:
-                return FramePushed(source, destination, frame, FrameDirection.DOWNSTREAM, clock.now)
+    def push(frame: Frame, source: FrameProcessor = app, to: FrameProcessor = more) -> FramePushed:
+        return FramePushed(source, to, frame, DOWN, clock.now)
 
-            await roark.on_push_frame(push(KINDS["metrics"]()))
-            await asyncio.sleep(1)  # until nothing else runs: the call's start was sent
-            print(f"{'ns a callback':<22} {'first':>9} {'empty':>7} {'later':>7} {'ratio':>7}")
-            figures = [await compare(roark, kind, push) for kind in KINDS]
-            await roark.aflush()
-    slowest, worst = (max(figure) for figure in zip(*figures, strict=True))
-    print(f"slowest first sight: {slowest / 1000:.1f} us, worst ratio: {worst:.2f}")
-    return int(worst > LIMIT)
+    async def first_of(kind: str, *way: FrameProcessor) -> dict[str, float]:
+        return {
+            name: await first(observer, [push(KINDS[kind](), *way) for _ in range(firsts)])
+            for name, observer in observers.items()
+        }
+
+    observers = {name: (await make(name)).observer for name in contenders}
+    for observer in observers.values():
+        await observer.on_push_frame(push(MetricsFrame(data=[])))
+    await asyncio.sleep(1)  # until nothing else runs: the call's start was sent
+    gc.disable()
+    warm()
+    found: dict[str, Any] = {"first": {}, "later": {}}
+    for kind, new in KINDS.items():
+        found["first"][kind] = await first_of(kind)
+        found["later"][kind] = await later_of(observers, push(new()), rounds, pushes)
+    for kind, way in zip(AT_OUTPUT, ((app, output), (output, last)), strict=True):
+        found["first"][kind] = await first_of(AUDIO, *way)
+    for observer in observers.values():
+        if hasattr(observer, "aflush"):
+            await observer.aflush()
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+def worst(found: dict[str, Any], name: str) -> tuple[float, float]:
+    """Return the slowest first sight in microseconds, and the worst ratio of later sights."""
+    slowest = max(times[name] for times in found["first"].values()) / 1000
+    return slowest, max(ratio(times, name, "empty") for times in found["later"].values())
+
+
+async def row(bench: Bench) -> Row:
+    """Measure, print the figures by kind, and judge."""
+    options = bench.pick(
+        {"rounds": 11, "pushes": 2000, "firsts": 300},
+        {"rounds": 21, "pushes": 10_000, "firsts": 2000},
+    )
+    floor = ["empty", "turns", "roark"]
+    found = await bench.ours("hot_path", contenders=[*floor, "spooled"], **options)
+    print(_by_kind(found))
+    old = await bench.each(
+        [bench.old] if bench.old else [], "hot_path", contenders=floor, **options
+    )
+    peers = await bench.each(bench.peers, "hot_path", contenders=["empty", "peer"], **options)
+    figures = [worst(found, "roark"), *(worst(other, "roark") for other in old.values())]
+    contender = {peer.name: peer.contender for peer in bench.peers}
+    beside = {name: worst(other, contender[name]) for name, other in peers.items()}
+    bench.failures += [
+        f"a later sight costs {more:.2f}x an empty callback" for _, more in figures if more > LIMIT
+    ]
+    bench.spool[1] = max(ratio(times, "spooled", "roark") for times in found["later"].values())
+    return Row(
+        1,
+        "A callback: 2x an empty one, a first sight under 10 us",
+        "; ".join(map(_text, figures)) + (" on Pipecat 0.0.108" if old else ""),
+        "; ".join(
+            f"{name} {_text(figure)}"
+            for name, figure in {"TurnTrackingObserver": worst(found, "turns"), **beside}.items()
+        ),
+        all(us < LIMIT_US and times <= LIMIT for us, times in figures),
+    )
+
+
+def _text(figure: tuple[float, float]) -> str:
+    return f"{figure[1]:.2f}x, {figure[0]:.1f} us"
+
+
+def _by_kind(found: dict[str, Any]) -> str:
+    return plain(
+        ("ns a callback", "first", "empty", "later", "ratio"),
+        [
+            (
+                kind,
+                f"{times['roark']:.0f}",
+                *(f"{median(found['later'][kind][name]):.0f}" for name in ("empty", "roark")),
+                f"{ratio(found['later'][kind], 'roark', 'empty'):.2f}",
+            )
+            if kind in found["later"]
+            else (kind, f"{times['roark']:.0f}", "", "", "")
+            for kind, times in found["first"].items()
+        ],
+    )

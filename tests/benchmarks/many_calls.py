@@ -1,165 +1,131 @@
-"""What the observer costs a process that holds many calls at once, in real time.
+"""Goal 7: how many calls in real time a process carries.
 
-uv run python tests/benchmarks/many_calls.py [CALLS]
-
-All calls begin at the same moment, which is the worst case: in each, both sides speak for eight
-seconds. Rounds with nothing, with an empty observer and Pipecat's own recorder, and with ours
-alternate. The interval between two frames of an output shows how long others held up the loop; a
-frame of an output is 40 ms long. Roark is a process of its own. The median of the rounds counts.
+In each call both sides speak all the time, and all calls begin at the same moment, which is the
+worst case. More and more calls are held at once, until fewer than 99 % of the output's frames come
+within 10 ms of when they are due; a frame of an output is 40 ms long. How many calls are carried
+lies between the last number that passed and the first that failed, by their shares of late frames.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
-from contextlib import asynccontextmanager
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-from loguru import logger
-from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from pipecat_roark import RoarkObserver
-from pipecat_roark.delivery.delivery import CHUNK_BYTES
-from support.calls import IN_RATE, Call, PacedOutput, tone
+from benchmarks.contenders import make
+from benchmarks.rounds import alternate, ratio, warm
+from benchmarks.table import Row, plain
+from support.calls import BUFFER_SECS, IN_RATE, Call, PacedOutput, tone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from pipecat.frames.frames import OutputAudioRawFrame
 
-CALLS = 20
-SECS = 8.0
-ROUNDS = 3
+    from benchmarks.bench import Bench
+
+LATE_SECS, LATE_SHARE = 0.01, 0.01
+STEP = 1.15
 WARM_UP = 10
-
-SERVER = """
-import asyncio, tempfile
-from pathlib import Path
-from pipecat_roark.local import LocalRoark
-
-async def main():
-    with tempfile.TemporaryDirectory() as folder:
-        async with LocalRoark(Path(folder)) as local:
-            print(local.url, flush=True)
-            await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
-class Empty(BaseObserver):
-    """An observer that does nothing."""
-
-    async def on_push_frame(self, data: FramePushed) -> None:
-        """Do nothing."""
+"""Frames that are left out: what starting takes is counted by nobody."""
+LIMIT = 0.97
+NAMES = {
+    "nothing": "no observer",
+    "stock": "stock recorder",
+    "roark": "ours",
+    "spooled": "ours with a spool",
+}
 
 
 class TimedOutput(PacedOutput):
-    """A loudspeaker that notes when it gets each frame."""
+    """A loudspeaker that notes how late each frame comes, in seconds."""
 
-    times: list[float]
+    late: list[float]
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        self.times.append(time.monotonic())
+        if self._free:
+            self.late.append(time.monotonic() - self._free)
         return await super().write_audio_frame(frame)
 
 
-class Cost(NamedTuple):
-    """What a round took: CPU time in seconds, and intervals in milliseconds."""
+async def late_share(name: str, number: int, secs: float) -> float:
+    """Hold so many calls at once; return the share of the output's frames that are late."""
+    wirings = [await make(name) for _ in range(number)]
+    calls = [Call(wiring.observers, wiring.processors) for wiring in wirings]
+    speech = tone(secs, IN_RATE)
 
-    cpu: float
-    p99: float
-    worst: float
+    async def talk(call: Call) -> None:
+        call.microphone.speech = speech
+        await call.bot_says("Hello.", secs=secs)
+        await asyncio.sleep(secs + BUFFER_SECS)
+        await call.end()
 
-
-async def nothing() -> Call:
-    """Return a call that nobody observes."""
-    return Call([], [])
-
-
-async def stock() -> Call:
-    """Return a call with an observer that does nothing, and Pipecat's recorder."""
-    recorder = AudioBufferProcessor(num_channels=2, buffer_size=CHUNK_BYTES // 2)
-    await recorder.start_recording()
-    return Call([Empty()], [recorder])
-
-
-async def ours() -> Call:
-    """Return a call as the README wires it."""
-    roark = RoarkObserver(agent_id="benchmark", api_key="benchmark")
-    return Call([roark], [roark.audio_processor])
-
-
-async def talk(call: Call) -> None:
-    """Let both sides speak."""
-    call.microphone.speech = tone(SECS, IN_RATE)
-    await call.bot_says("Hello.", secs=SECS)
-    await call.quiet()
-    await call.end()
-
-
-async def hold(call: Call) -> None:
-    """Hold a call to its end."""
-    await call.hold(talk)
-
-
-async def held(make: Callable[[], Awaitable[Call]], number: int) -> Cost:
-    """Hold calls, and return what that cost."""
-    calls = [await make() for _ in range(number)]
-    for call in calls:
+    for wiring, call in zip(wirings, calls, strict=True):
+        wiring.on_task(call.task)
         call.loudspeaker.__class__ = TimedOutput
-        vars(call.loudspeaker)["times"] = []
-    began = time.process_time()
-    for error in await asyncio.gather(*map(hold, calls), return_exceptions=True):
+        vars(call.loudspeaker)["late"] = []
+    held = await asyncio.gather(*(call.hold(talk) for call in calls), return_exceptions=True)
+    for error in held:
         if error:  # only now: a call that is cancelled in its middle would hang
             raise error
-    cpu = time.process_time() - began
-    timed = [vars(call.loudspeaker)["times"][WARM_UP:] for call in calls]
-    intervals = 1000 * np.concatenate([np.diff(times) for times in timed])
-    return Cost(cpu, float(np.percentile(intervals, 99)), float(intervals.max()))
+    late: list[float] = []
+    for call in calls:
+        late += vars(call.loudspeaker)["late"][WARM_UP:]
+    return sum(secs > LATE_SECS for secs in late) / len(late)
 
 
-@asynccontextmanager
-async def roark_elsewhere() -> AsyncIterator[str]:
-    """Run a local Roark in a process of its own, and yield its base URL."""
-    api = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, stdout=asyncio.subprocess.PIPE
+async def carried(name: str, start: int, most: int, secs: float) -> float:
+    """Return how many calls a process carries with a contender; no more than `most` are tried."""
+    number, share = start, await late_share(name, start, secs)
+    while share > LATE_SHARE and number > 1:  # too many to begin with
+        number = int(number / STEP**2)
+        share = await late_share(name, number, secs)
+    while number < most:
+        more = max(number + 1, round(number * STEP))
+        above = await late_share(name, more, secs)
+        if above > LATE_SHARE:
+            return number + (more - number) * (LATE_SHARE - share) / (above - share)
+        number, share = more, above
+    return number
+
+
+async def measure(
+    contenders: list[str], start: int, most: int, secs: float, rounds: int
+) -> dict[str, list[float]]:
+    """Return how many calls are carried: by contender and round."""
+    warm()
+    await late_share(contenders[-1], 1, 0.5)  # loads modules
+    # The floor says where it is worth to begin.
+    start = max(1, int(await carried(contenders[0], start, most, secs) / STEP**2))
+    return await alternate(rounds, contenders, lambda name: carried(name, start, most, secs))
+
+
+async def row(bench: Bench) -> Row:
+    """Measure, print the figures by contender, and judge."""
+    options = bench.pick(
+        {"start": 2, "most": 3, "secs": 1.2, "rounds": 1},
+        {"start": 20, "most": 1000, "secs": 4, "rounds": 3},
     )
-    assert api.stdout is not None
-    try:
-        yield (await api.stdout.readline()).decode().strip()
-    finally:
-        api.terminate()
-        await api.wait()
-
-
-async def main(number: int) -> None:
-    """Print a line for each way to hold the calls."""
-    logger.remove()
-    makers: dict[str, Callable[[], Awaitable[Call]]] = {
-        "nothing": nothing,
-        "stock recorder": stock,
-        "ours": ours,
-    }
-    rounds: dict[str, list[Cost]] = {name: [] for name in makers}
-    async with roark_elsewhere() as url:
-        os.environ["ROARK_BASE_URL"] = url
-        for _ in range(ROUNDS):
-            for name, make in makers.items():
-                rounds[name].append(await held(make, number))
-    print(f"{number} calls of {SECS:.0f} s    CPU, s   p99, ms   worst, ms")
-    for name, costs in rounds.items():
-        cpu, p99, worst = (median(figure) for figure in zip(*costs, strict=True))
-        print(f"{name:<20} {cpu:>8.2f} {p99:>9.1f} {worst:>11.1f}")
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else CALLS))
+    names = bench.pick(["nothing", "roark", "spooled"], [*NAMES])
+    found = await bench.ours("many_calls", contenders=names, **options)
+    peers = await bench.each(
+        [] if bench.short else [peer for peer in bench.peers if peer.name == "original 0.2.5"],
+        "many_calls",
+        contenders=["nothing", "peer"],
+        **options | {"rounds": 2},
+    )
+    ratios = {name: ratio(found, name, "nothing") for name in names}
+    lines = [(NAMES[name], f"{median(found[name]):.1f}", f"{ratios[name]:.2f}") for name in names]
+    for name, figures in peers.items():
+        ratios[name] = ratio(figures, "roark", "nothing")
+        lines.append((name, f"{median(figures['roark']):.1f}", f"{ratios[name]:.2f}"))
+    print(plain(("calls that a process carries", "calls", "ratio"), lines))
+    bench.spool[7] = 1 / ratio(found, "spooled", "roark")
+    beside = [name for name in ("stock", *peers) if name in ratios]
+    return Row(
+        7,
+        "Calls that a process carries: not fewer than without, minus 3 %, also with a spool",
+        f"{ratios['roark']:.2f}x of no observer's {median(found['nothing']):.0f}, "
+        f"with a spool {ratios['spooled']:.2f}x",
+        "; ".join(f"{NAMES.get(name, name)} {ratios[name]:.2f}x" for name in beside),
+        min(ratios["roark"], ratios["spooled"]) >= LIMIT,
+    )

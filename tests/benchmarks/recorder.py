@@ -1,43 +1,32 @@
-"""What recording costs, beside Pipecat's own recorder.
+"""Goal 4: what recording costs, beside Pipecat's own recorder.
 
-uv run python tests/benchmarks/recorder.py
-
-Both get the same frames: a microphone at each rate, and an assistant at the pipeline's 24 kHz that
-speaks all the time, in frames of 20 ms. Both cut chunks of 256 KiB. The rounds alternate. Of the
-rounds' times of a frame, the median counts for the cost, and the least for the stall, which leaves
-out those of the machine. The first frames, which set the resamplers up, are left out. Exits with 1
-if ours costs more at any rate, holds up the event loop for longer, or takes more than 2 MiB.
+Both get the same frames: a microphone and an assistant that talk all the time, in frames of 20 ms,
+each at its rate; the recording has that of the assistant. Both cut chunks of 256 KiB. The cost is
+the mean over all frames of a round, so work that is put off until later counts, whatever frame it
+falls on. The worst piece of work is the least of the rounds' worst, which leaves out the machine's
+own stalls. The first frames, which set the resamplers up, are left out of both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import time
-import tracemalloc
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from loguru import logger
-from pipecat.frames.frames import (
-    BotStartedSpeakingFrame,
-    BotStoppedSpeakingFrame,
-    InputAudioRawFrame,
-    TTSAudioRawFrame,
-)
+from pipecat.frames.frames import BotStartedSpeakingFrame, InputAudioRawFrame, TTSAudioRawFrame
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_transport import TransportParams
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from benchmarks.contenders import CHUNK_BYTES, make
+from benchmarks.rounds import alternate, ratio, warm
+from benchmarks.table import Row, plain
 from pipecat_roark.recording.recorder import StereoRecorder
 from support.calls import PacedOutput
-from support.feed import OUT_RATE, Clock, start
+from support.stage import Clock, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,37 +34,19 @@ if TYPE_CHECKING:
     from pipecat.frames.frames import Frame
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
+    from benchmarks.bench import Bench
     from pipecat_roark.moments import Edge
     from pipecat_roark.recording.listener import UserTrack
 
-RATES = (8000, 16000, 24000, 48000)
-ROUNDS = 7
-SECS = 60
-HOURS = 2
+RATES = (
+    *((rate, rate) for rate in (8000, 16000, 24000, 48000)),
+    *((16000, 8000), (8000, 24000), (16000, 24000), (48000, 24000)),
+)
+"""Rates of the microphone and of the assistant."""
 WARM_UP = 4
 FRAME_NS = 20_000_000
-MEMORY_LIMIT = 2 * 1024 * 1024
+WORST_US = 500.0
 DOWN = FrameDirection.DOWNSTREAM
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a recorder costs, in microseconds.
-
-    Attributes:
-        frame: Mean over the frames.
-        chunk: The longest stall of the event loop at a chunk.
-        other: The longest at any other frame.
-    """
-
-    frame: float
-    chunk: float
-    other: float
-
-    @property
-    def stall(self) -> float:
-        """The longest stall of the event loop."""
-        return max(self.chunk, self.other)
 
 
 class Deaf:
@@ -102,24 +73,29 @@ class Deaf:
         """Do nothing."""
 
 
-def ours() -> AudioBufferProcessor:
-    """Return the recorder of this package."""
-    return StereoRecorder(Deaf(), chunk_bytes=CHUNK_BYTES)
+class Cost(NamedTuple):
+    """What a recorder took in a round, in microseconds.
+
+    Attributes:
+        frame: Mean over the frames.
+        worst: The longest piece of work.
+    """
+
+    frame: float
+    worst: float
 
 
-def stock() -> AudioBufferProcessor:
-    """Return Pipecat's recorder, with chunks of the same size: it counts one channel."""
-    return AudioBufferProcessor(
-        num_channels=2, buffer_size=CHUNK_BYTES // 2, enable_direct_mode=True
-    )
-
-
-async def begin(recorder: AudioBufferProcessor, clock: Clock) -> None:
-    """Start a recorder after an output transport that speaks."""
-    PacedOutput(TransportParams()).link(recorder)
-    await start(recorder, clock, OUT_RATE)
-    await recorder.start_recording()
-    await recorder.process_frame(BotStartedSpeakingFrame(), DOWN)
+async def recorder(name: str) -> AudioBufferProcessor:
+    """Return a new recorder: ours alone, Pipecat's own, or that of an observer."""
+    if name == "ours":
+        return StereoRecorder(Deaf(), chunk_bytes=CHUNK_BYTES)
+    if name == "stock":
+        return AudioBufferProcessor(
+            num_channels=2, buffer_size=CHUNK_BYTES // 2, enable_direct_mode=True
+        )
+    (processor,) = (await make(name)).processors
+    assert isinstance(processor, AudioBufferProcessor)
+    return processor
 
 
 def noise(rate: int) -> bytes:
@@ -128,95 +104,86 @@ def noise(rate: int) -> bytes:
     return np.random.default_rng(rate).integers(-8000, 8000, size, np.int16).tobytes()
 
 
-def call(rate: int) -> list[Frame]:
-    """Return the frames of a call in which both talk all the time, in turn."""
-    said, spoken = noise(rate), noise(OUT_RATE)
+def call(rate: int, out_rate: int, secs: int) -> list[Frame]:
+    """Return the frames of a call in which both talk all the time."""
+    said, spoken = noise(rate), noise(out_rate)
     frames: list[Frame] = []
-    for _ in range(SECS * 50):
-        frames += [InputAudioRawFrame(said, rate, 1), TTSAudioRawFrame(spoken, OUT_RATE, 1)]
+    for _ in range(secs * 50):
+        frames += [InputAudioRawFrame(said, rate, 1), TTSAudioRawFrame(spoken, out_rate, 1)]
     return frames
 
 
-async def timed(recorder: AudioBufferProcessor, frames: Sequence[Frame]) -> list[tuple[float, int]]:
-    """Return, for every frame, how long it took in microseconds, and the chunks that it cut."""
-    clock, chunks = Clock(), 0
+async def timed(processor: AudioBufferProcessor, frames: Sequence[Frame], out_rate: int) -> Cost:
+    """Show a recorder the frames behind an output transport, and return what that took."""
+    clock = Clock()
+    handed_out = []
 
-    async def on_audio_data(*_: object) -> None:
-        nonlocal chunks
-        chunks += 1
+    async def on_audio_data(*args: object) -> None:
+        handed_out.append(args)
 
-    recorder.add_event_handler("on_audio_data", on_audio_data)
-    await begin(recorder, clock)
+    processor.add_event_handler("on_audio_data", on_audio_data)
+    PacedOutput(TransportParams()).link(processor)
+    await start(processor, clock, out_rate)
+    await processor.start_recording()
+    await processor.process_frame(BotStartedSpeakingFrame(), DOWN)
     times = []
     for number, frame in enumerate(frames):
         clock.now = (number // 2 + 1) * FRAME_NS
-        before, began = chunks, time.perf_counter()
-        await recorder.process_frame(frame, DOWN)
+        began = time.perf_counter()
+        await processor.process_frame(frame, DOWN)
         await asyncio.sleep(0)  # the turn of the loop in which the chunk's handlers run
-        times.append((1e6 * (time.perf_counter() - began), chunks - before))
-    return times
+        times.append(1e6 * (time.perf_counter() - began))
+    assert handed_out
+    return Cost(float(np.mean(times[WARM_UP:])), max(times[WARM_UP:]))
 
 
-async def compare(rate: int) -> list[Cost]:
-    """Return what our recorder costs, and what the stock one does."""
-    frames = call(rate)
-    makers: list[Callable[[], AudioBufferProcessor]] = [ours, stock]
-    rounds: list[list[list[tuple[float, int]]]] = [[], []]
-    for _ in range(ROUNDS):
-        for make, times in zip(makers, rounds, strict=True):
+async def measure(
+    contenders: list[str], rates: list[tuple[int, int]], rounds: int, secs: int
+) -> dict[str, dict[str, list[Cost]]]:
+    """Return what recorders cost: by rates, contender, and round."""
+    warm()
+    found = {}
+    for rate, out_rate in rates:
+        frames = call(rate, out_rate, secs)
+
+        async def once(name: str, frames: list[Frame] = frames, out_rate: int = out_rate) -> Cost:
+            processor = await recorder(name)
             gc.collect()
             gc.disable()
-            times.append(await timed(make(), frames))
+            cost = await timed(processor, frames, out_rate)
             gc.enable()
-    costs = []
-    for times in rounds:
-        taken = np.array(times)[:, WARM_UP:, 0]
-        cut = np.array(times)[0, WARM_UP:, 1] > 0
-        typical, least = np.median(taken, axis=0), taken.min(axis=0)
-        costs.append(Cost(float(typical.mean()), least[cut].max(), least[~cut].max()))
-    return costs
+            await processor.cleanup()
+            return cost
+
+        found[f"{rate}, {out_rate}"] = await alternate(rounds, contenders, once)
+    return found
 
 
-async def memory() -> tuple[int, int]:
-    """Return what our recorder holds after hours of a call, and the most at any time, in bytes."""
-    recorder, clock = ours(), Clock()
-    said, spoken = bytearray(noise(16000)), bytearray(noise(OUT_RATE))
-    tracemalloc.start()
-    await begin(recorder, clock)
-    for number in range(HOURS * 3600 * 50):
-        clock.now += FRAME_NS
-        within = number % 1000
-        await recorder.process_frame(InputAudioRawFrame(bytes(said), 16000, 1), DOWN)
-        if within == 0:
-            await recorder.process_frame(BotStartedSpeakingFrame(), DOWN)
-        if within < 400:
-            await recorder.process_frame(TTSAudioRawFrame(bytes(spoken), OUT_RATE, 1), DOWN)
-        if within == 400:
-            await recorder.process_frame(BotStoppedSpeakingFrame(), DOWN)
-    held = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return held
-
-
-async def main() -> int:
-    """Print the figures; 1 if a limit is exceeded."""
-    logger.disable("pipecat")
-    exceeded = False
-    print("            |   us a frame    |  longest stall of the loop, in us   |")
-    print("            |                 |    at a chunk    |    otherwise     |")
-    print("microphone  |  ours     stock |   ours     stock |   ours     stock |")
-    for rate in RATES:
-        mine, theirs = await compare(rate)
-        exceeded |= mine.frame > theirs.frame or mine.stall > theirs.stall
-        print(
-            f"{rate:>8} Hz | {mine.frame:>5.2f} {theirs.frame:>9.2f} "
-            f"| {mine.chunk:>6.0f} {theirs.chunk:>9.0f} | {mine.other:>6.0f} {theirs.other:>9.0f} |"
-        )
-    held, most = await memory()
-    exceeded |= most > MEMORY_LIMIT
-    print(f"memory of ours: {held / 1024:.0f} KiB after {HOURS} h, {most / 1024:.0f} KiB at most")
-    return int(exceeded)
-
-
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+async def row(bench: Bench) -> Row:
+    """Measure, print the figures by rate, and judge."""
+    options = bench.pick({"rounds": 1, "secs": 10}, {"rounds": 7, "secs": 60})
+    found = await bench.ours("recorder", contenders=["ours", "stock"], rates=RATES, **options)
+    lines, ratios, worst = [], [], []
+    for rates, costs in found.items():
+        frame = {name: [cost[0] for cost in rounds] for name, rounds in costs.items()}
+        longest = {name: min(cost[1] for cost in rounds) for name, rounds in costs.items()}
+        ratios.append(ratio(frame, "ours", "stock"))
+        worst.append(longest)
+        us = (f"{median(frame[name]):.1f}" for name in ("ours", "stock"))
+        lines.append((rates, *us, f"{ratios[-1]:.2f}", *map("{:.0f}".format, longest.values())))
+    header = ("rates in, out, Hz", "us, ours", "stock", "ratio", "worst, ours", "stock")
+    print(plain(header, lines))
+    spool = await bench.ours(
+        "recorder", contenders=["unsent", "spooled_unsent"], rates=RATES[-2:-1], **options
+    )
+    (rounds,) = spool.values()
+    frame = {name: [cost[0] for cost in costs] for name, costs in rounds.items()}
+    bench.spool[4] = ratio(frame, "spooled_unsent", "unsent")
+    longest = {name: max(each[name] for each in worst) for name in ("ours", "stock")}
+    return Row(
+        4,
+        "Recorder: a 20 ms frame not above stock, worst piece of work under 0.5 ms",
+        f"{min(ratios):.2f}-{max(ratios):.2f}x, worst {longest['ours'] / 1000:.2f} ms",
+        f"stock 1x, worst {longest['stock'] / 1000:.2f} ms",
+        max(ratios) <= 1 and longest["ours"] < WORST_US,
+    )

@@ -1,46 +1,77 @@
 """How true a recording is to a call in real time, through a real pipeline and its transports.
 
-uv run python tests/benchmarks/recording.py       # 60 s, with mutes, stalls and talk over talk
-uv run python tests/benchmarks/recording.py 15    # 15 times 20 s
+The call has mutes, stalls of the network with the bursts that follow, and talk over talk. Every
+sound is a tone, and its place in the recording is compared with when it could be heard.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from loguru import logger
+import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from support.feed import OUT_RATE, audible_secs
+from benchmarks.contenders import make
+from support.audio import audible_secs
 from support.live import PERIOD, LiveCall
 
-LIMIT_MS = 20
+if TYPE_CHECKING:
+    from support.audio import Samples, Span
+
+LIMIT_MS = 20.0
 
 
-async def main(periods: int) -> int:
-    """Print how far the recording is from the truth; 1 if that is too far."""
-    logger.remove()
-    call = LiveCall(periods)
-    await call.hold()
-    channels = call.feed.recorded()
-    worst = abs(1000 * (len(channels[0]) / OUT_RATE - PERIOD * periods))
-    print(f"length: {len(channels[0]) / OUT_RATE:.3f} s, {worst:.1f} ms from the truth")
-    whole = True
-    for name, samples, spans in zip(("user", "assistant"), channels, call.truth(), strict=True):
-        found = audible_secs(samples, pause=0.005)
-        whole &= len(found) == len(spans)
-        off = max(
-            1000 * abs(mine - true)
-            for span, truth in zip(found, spans, strict=False)
-            for mine, true in zip(span, truth, strict=True)
+class Truth(NamedTuple):
+    """How far a recording is from the truth.
+
+    Attributes:
+        sounds: How many sounds there should be.
+        right: How many of them lie within 20 ms of where they could be heard, and no more of them.
+        length_ms: By how much the recording is too long.
+    """
+
+    sounds: int
+    right: int
+    length_ms: float
+
+
+def right(found: list[Span], true: list[Span]) -> int:
+    """Return how many sounds are found where they truly are, from their start to their end."""
+    return sum(
+        any(
+            abs(begin - since) < LIMIT_MS / 1000 and abs(end - until) < LIMIT_MS / 1000
+            for begin, end in found
         )
-        worst = max(worst, off)
-        print(f"{name}: {len(found)} sounds of {len(spans)}, at most {off:.1f} ms from the truth")
-    return int(not whole or worst > LIMIT_MS)
+        for since, until in true
+    )
 
 
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)))
+async def truth(name: str, periods: int) -> Truth:
+    """Hold a call of some periods of 20 s, and compare its recording with it."""
+    wiring = await make(name)
+    (recorder,) = wiring.processors
+    call = LiveCall(periods, recorder, wiring.observers)
+    audio, rates = [], []
+
+    async def on_audio_data(_: object, pcm: bytes, rate: int, _channels: int) -> None:
+        audio.append(pcm)
+        rates.append(rate)
+
+    recorder.add_event_handler("on_audio_data", on_audio_data)
+    await call.hold()
+    await asyncio.sleep(0.2)  # handlers run in the background
+    stereo = np.frombuffer(b"".join(audio), "<i2").reshape(-1, 2)
+    channels: list[Samples] = [stereo[:, 0].copy(), stereo[:, 1].copy()]
+    true = call.truth()
+    found = (audible_secs(samples, rates[0], pause=0.005) for samples in channels)
+    return Truth(
+        sum(map(len, true)),
+        sum(right(*pair) for pair in zip(found, true, strict=True)),
+        1000 * (len(stereo) / rates[0] - PERIOD * periods),
+    )
+
+
+async def measure(contenders: list[str], periods: int) -> dict[str, Truth]:
+    """Return how true the recordings of contenders are, by contender; all at the same time."""
+    found = await asyncio.gather(*(truth(name, periods) for name in contenders))
+    return dict(zip(contenders, found, strict=True))

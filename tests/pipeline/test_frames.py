@@ -39,7 +39,7 @@ from pipecat.transcriptions.language import Language
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
 from pipecat_roark.moments import Edge
-from pipecat_roark.sighting import Sighting
+from pipecat_roark.sighting import REMEMBERED, Sighting
 from support.calls import spoken
 from support.events import ns
 
@@ -417,8 +417,9 @@ def test_a_tool_call_can_be_given_up() -> None:
 def test_only_so_many_frames_are_remembered() -> None:
     """A frame that was read is forgotten long after its last hop; memory stays bounded."""
     first = transcription()
-    others = [(transcription(), AT, False) for _ in range(5000)]
-    assert len(notes((first, AT, False), *others, (first, AT, False))) == 5002
+    others = [(transcription(), AT, False) for _ in range(2 * REMEMBERED)]
+    read = notes((first, AT, False), *others, (first, AT, False))
+    assert len(read) == len(others) + 2
 
 
 def test_concerns_are_frames() -> None:

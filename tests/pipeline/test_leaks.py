@@ -18,7 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat_roark import RoarkObserver
 from pipecat_roark.sighting import REMEMBERED
 from support.calls import IN_RATE, OUT_RATE, run, spoken
-from support.feed import Clock, Sink, start
+from support.stage import Clock, Sink, start
 
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
@@ -73,9 +73,9 @@ async def test_the_frames_of_a_long_call_are_forgotten(local: LocalRoark) -> Non
     for processor in (source, destination):
         await start(processor, clock, OUT_RATE)
     ends = source, destination
-    words = [spoken("Hi.") for _ in range(REMEMBERED + 100)]
+    words = [spoken("Hi.") for _ in range(2 * REMEMBERED + 100)]
     for at, word in enumerate(words):
         await roark.on_push_frame(FramePushed(*ends, word, FrameDirection.DOWNSTREAM, at))
-    assert [*roark._watcher.seen] == [word.id for word in words[100:]]  # noqa: SLF001
+    assert [*roark._watcher.seen] == [word.id for word in words[REMEMBERED + 1 :]]  # noqa: SLF001
     await roark.aflush()
     assert local.calls[roark.pipecat_call_id].ended is not None

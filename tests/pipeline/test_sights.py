@@ -11,7 +11,7 @@ from pipecat.processors.frameworks.rtvi import RTVIProcessor
 
 from pipecat_roark import RoarkObserver
 from support.calls import OUT_RATE
-from support.feed import Clock, Sink, start
+from support.stage import Clock, Sink, start
 from support.transcripts import said
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ pytest.importorskip(
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import RoarkObserver
-from support.audio import LEFT, RIGHT, channel
-from support.feed import audible_secs
+from support.audio import LEFT, RIGHT, audible_secs, channel
 from support.telephone import LINE_RATE, Bot, Caller, listening, recorded
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark import CallReport, Turn
     from pipecat_roark.local import LocalRoark, StoredCall
-    from support.feed import Span
+    from support.audio import Span
 
 pytestmark = pytest.mark.live
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pipecat.frames.frames import VADUserStartedSpeakingFrame
 
-from support.calls import IN_RATE, tone
-from support.feed import DETECTED, OUT_RATE, Feed, audible_secs, microphone, speech
+from support.audio import audible_secs
+from support.calls import IN_RATE, OUT_RATE, tone
+from support.feed import DETECTED, Feed, microphone, speech
 
 MS = 1_000_000
 ANSWERS = [(1.2, 2.0), (3.4, 4.6)]

@@ -23,9 +23,10 @@ from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
 from support import calm
 from support.audio import LEFT, RIGHT, audible_ms
-from support.calls import Call, PacedOutput, ScriptedInput, tone
+from support.calls import OUT_RATE, Call, PacedOutput, ScriptedInput, tone
 from support.calm import calmly
-from support.feed import OUT_RATE, Clock, Feed, Sink, start
+from support.feed import Feed
+from support.stage import Clock, Sink, start
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,13 +9,15 @@ import pytest
 from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 
 from pipecat_roark.recording.timeline import Timeline
-from support.calls import tone
-from support.feed import DETECTED, OUT_RATE, Feed, audible_secs, microphone, speech
+from support.audio import audible_secs
+from support.calls import OUT_RATE, tone
+from support.feed import DETECTED, Feed, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.feed import Arrival, Samples, Span
+    from support.audio import Span
+    from support.feed import Arrival, Samples
 
 IN_RATE = 16000
 MS = 1_000_000

@@ -11,18 +11,10 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.silence import silence
-from support.calls import tone
-from support.feed import (
-    DETECTED,
-    OUT_RATE,
-    SECOND,
-    Clock,
-    Feed,
-    Span,
-    audible_secs,
-    microphone,
-    speech,
-)
+from support.audio import Span, audible_secs
+from support.calls import OUT_RATE, tone
+from support.feed import DETECTED, SECOND, Feed, microphone, speech
+from support.stage import Clock
 
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame

@@ -14,8 +14,9 @@ from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_transport import TransportParams
 
+from support.audio import audible_secs
 from support.calls import IN_RATE, OUT_RATE, Call, PacedOutput, ScriptedInput, tone
-from support.feed import Feed, audible_secs, microphone, speech
+from support.feed import Feed, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,8 +27,9 @@ from pipecat_roark import guard
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.listener import Recorder
-from support.calls import tone
-from support.feed import OUT_RATE, Feed, audible_secs, bursts, microphone, speech
+from support.audio import audible_secs
+from support.calls import OUT_RATE, tone
+from support.feed import Feed, bursts, microphone, speech
 
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame

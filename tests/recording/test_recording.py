@@ -19,18 +19,9 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 
-from support.calls import tone
-from support.feed import (
-    DETECTED,
-    OUT_RATE,
-    Feed,
-    audible_secs,
-    bursts,
-    microphone,
-    record,
-    speech,
-    stalls,
-)
+from support.audio import audible_secs
+from support.calls import OUT_RATE, tone
+from support.feed import DETECTED, Feed, bursts, microphone, record, speech, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

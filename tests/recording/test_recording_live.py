@@ -24,9 +24,9 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from pipecat_roark import RoarkObserver
-from support.audio import LEFT, LOUD, RIGHT, audible_ms, channel
-from support.calls import IN_RATE, Call, ScriptedInput, spoken, tone
-from support.feed import OUT_RATE, audible_secs
+from support.audio import LEFT, LOUD, RIGHT, audible_ms, audible_secs, channel
+from support.calls import IN_RATE, OUT_RATE, Call, ScriptedInput, spoken, tone
+from support.feed import Feed
 from support.live import PERIOD, LiveCall
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ ENDS = (EndFrame, CancelFrame, StopFrame)
 
 async def test_a_call_in_real_time() -> None:
     """With a mute, a stall and talk over talk, every sound is whole and within 20 ms."""
-    call = LiveCall(periods=1)
+    feed = Feed(linked=False)
+    call = LiveCall(1, feed.recorder)
     await call.hold()
-    channels = call.feed.recorded()
+    channels = feed.recorded()
     assert len(channels[0]) / OUT_RATE == pytest.approx(PERIOD, abs=0.02)
     for samples, spans in zip(channels, call.truth(), strict=True):
         assert audible_secs(samples, pause=0.005) == [

@@ -17,9 +17,10 @@ from pipecat_roark.recording.samples import SampleQueue
 from pipecat_roark.recording.ticker import Ticker
 from pipecat_roark.recording.track import HOLD_SECS
 from pipecat_roark.silence import silence
-from support.calls import tone
+from support.audio import audible_secs
+from support.calls import OUT_RATE, tone
 from support.cost import counted
-from support.feed import OUT_RATE, SECOND, Feed, audible_secs, microphone, speech
+from support.feed import SECOND, Feed, microphone, speech
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

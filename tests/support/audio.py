@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Samples = NDArray[np.int16]
+
+Span = tuple[float, float]
+"""When something begins and ends, in seconds."""
+
 LEFT, RIGHT = 0, 1
 LOUD = 1000
 """Amplitude that a test tone exceeds, and silence never."""
@@ -28,13 +33,18 @@ def channel(recording: Path, side: int) -> tuple[NDArray[np.int16], int]:
 def audible_ms(recording: Path, side: int, *, pause_ms: int = 150) -> list[tuple[float, float]]:
     """Return where tones begin and end on a channel, in milliseconds."""
     samples, rate = channel(recording, side)
+    spans = audible_secs(samples, rate, pause=pause_ms / 1000)
+    return [(1000 * start, 1000 * end) for start, end in spans]
+
+
+def audible_secs(samples: Samples, rate: int = 24000, *, pause: float = 0.06) -> list[Span]:
+    """Return where sounds begin and end, in seconds."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
     if not len(loud):
         return []
-    breaks = np.flatnonzero(np.diff(loud) > pause_ms * rate / 1000)
-    starts = [loud[0], *loud[breaks + 1]]
-    ends = [*loud[breaks], loud[-1]]
+    breaks = np.flatnonzero(np.diff(loud) > pause * rate)
+    starts, ends = [loud[0], *loud[breaks + 1]], [*loud[breaks], loud[-1]]
     return [
-        (1000 * float(start) / rate, 1000 * float(end) / rate)
+        (float(start) / rate, float(end + 1) / rate)
         for start, end in zip(starts, ends, strict=True)
     ]

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pipecat.clocks.base_clock import BaseClock
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     Frame,
     InputAudioRawFrame,
-    StartFrame,
     TTSAudioRawFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import (
-    FrameDirection,
-    FrameProcessor,
-    FrameProcessorSetup,
-)
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_transport import TransportParams
-from pipecat.utils.asyncio.task_manager import TaskManager
 
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.recording.recorder import StereoRecorder
-from support.calls import PacedOutput
+from support.calls import OUT_RATE, PacedOutput
+from support.stage import Clock, Sink, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
+    from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import Edge, Speaker
     from pipecat_roark.recording.listener import UserTrack
@@ -42,54 +36,9 @@ if TYPE_CHECKING:
     Arrival = tuple[float, Frame]
     """When a frame reaches the recorder, in seconds, and the frame."""
 
-Span = tuple[float, float]
-"""When something begins and ends, in seconds."""
-
-OUT_RATE = 24000
 SECOND = 1_000_000_000
 DETECTED = 0.2
 """How long a detector of speech takes to be sure, in seconds."""
-LOUD = 1000
-"""Amplitude that a test tone exceeds, and silence never."""
-
-
-class Clock(BaseClock):
-    """A pipeline clock that a test moves by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def get_time(self) -> int:
-        return self.now
-
-    def start(self) -> None:
-        """It has no time of its own."""
-
-
-class Sink(FrameProcessor):
-    """Keeps what the processor before it passes on."""
-
-    def __init__(self) -> None:
-        super().__init__(enable_direct_mode=True)
-        self.frames: list[Frame] = []
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        self.frames.append(frame)
-
-
-async def start(processor: FrameProcessor, clock: BaseClock, out_rate: int) -> None:
-    """Set a processor up and let it see the start of a pipeline, on any Pipecat."""
-    fields = {field.name for field in dataclasses.fields(FrameProcessorSetup)}
-    setup: dict[str, Any] = {"clock": clock, "task_manager": TaskManager()}
-    if "pipeline_worker" in fields:
-        setup["pipeline_worker"] = None
-    # From 1.8.0 on, the rates come with the setup instead.
-    rates: dict[str, Any] = {"audio_in_sample_rate": 16000, "audio_out_sample_rate": out_rate}
-    with_setup = "audio_out_sample_rate" in fields
-    await processor.setup(FrameProcessorSetup(**setup, **(rates if with_setup else {})))
-    frame = StartFrame(**({} if with_setup else rates))
-    await processor.process_frame(frame, FrameDirection.DOWNSTREAM)
 
 
 @dataclass(repr=False)
@@ -181,16 +130,6 @@ async def record(*arrivals: Iterable[Arrival], out_rate: int = OUT_RATE) -> tupl
     await feed.play(*arrivals)
     await feed.recorder.finish()
     return feed.recorded()
-
-
-def audible_secs(samples: Samples, rate: int = OUT_RATE, *, pause: float = 0.06) -> list[Span]:
-    """Return where sounds begin and end, in seconds."""
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
-    if not len(loud):
-        return []
-    breaks = np.flatnonzero(np.diff(loud) > pause * rate)
-    starts, ends = [loud[0], *loud[breaks + 1]], [*loud[breaks], loud[-1]]
-    return [(start / rate, (end + 1) / rate) for start, end in zip(starts, ends, strict=True)]
 
 
 def microphone(

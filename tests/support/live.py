@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +18,16 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.transports.base_transport import TransportParams
 
-from support.calls import FRAME_SECS, IN_RATE, PacedOutput, ScriptedInput, run, tone
-from support.feed import OUT_RATE, Feed, Span
+from support.calls import FRAME_SECS, IN_RATE, OUT_RATE, PacedOutput, ScriptedInput, run, tone
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+    from pipecat.observers.base_observer import BaseObserver
+    from pipecat.processors.frame_processor import FrameProcessor
+
+    from support.audio import Span
 
 PERIOD = 20.0
 """Everything below comes again after as many seconds."""
@@ -96,10 +101,17 @@ class WatchedOutput(PacedOutput):
 
 @dataclass
 class LiveCall:
-    """A call of so many periods, its recording, and where everything should be in it."""
+    """A call of so many periods, and where everything should be in its recording.
+
+    Attributes:
+        periods: How long it is.
+        recorder: Stands after the output.
+        observers: See the call, too.
+    """
 
     periods: int
-    feed: Feed = field(default_factory=lambda: Feed(linked=False))
+    recorder: FrameProcessor
+    observers: Sequence[BaseObserver] = ()
 
     def __post_init__(self) -> None:
         params = TransportParams(
@@ -108,8 +120,9 @@ class LiveCall:
         self.microphone = PatchyInput(params, self.periods)
         self.loudspeaker = WatchedOutput(params)
         self.task = PipelineTask(
-            Pipeline([self.microphone, self.loudspeaker, self.feed.recorder]),
+            Pipeline([self.microphone, self.loudspeaker, self.recorder]),
             params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=OUT_RATE),
+            observers=[*self.observers],
             idle_timeout_secs=None,
         )
 

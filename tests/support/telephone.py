@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipecat_roark import RoarkObserver
-    from support.feed import Samples, Span
+    from support.audio import Span
+    from support.feed import Samples
 
 LINE_RATE = 8000
 STREAM = "MZ0"

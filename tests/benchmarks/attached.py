@@ -1,0 +1,77 @@
+"""Goal 2: what it costs to be attached, in CPU time per second of a real call.
+
+The frames of the demo's call are played through a pipeline of 8 processors, as fast as it goes. The
+time is that of all threads of the process, from the first frame until the pipeline has ended, with
+all uploads.
+"""
+
+from __future__ import annotations
+
+import gc
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.contenders import make
+from benchmarks.mix import stored
+from benchmarks.replay import PAUSE_MS, play
+from benchmarks.rounds import alternate, ratio, warm
+from benchmarks.table import Row, plain
+
+if TYPE_CHECKING:
+    from benchmarks.bench import Bench
+
+LIMIT = 1.03
+FLOORS = {
+    "nothing": "no observer",
+    "empty": "empty observer",
+    "turns": "TurnTrackingObserver",
+    "stock": "empty observer + stock recorder",
+    "roark": "ours",
+    "unsent": "ours, nothing sent",
+    "spooled": "ours with a spool",
+}
+
+
+async def measure(contenders: list[str], rounds: int, repeats: int) -> dict[str, list[float]]:
+    """Return the CPU time per second of the call, in milliseconds: by contender and round."""
+    secs = (stored()[-1].at_ms + PAUSE_MS) / 1000 * repeats
+
+    async def once(name: str) -> float:
+        gc.collect()
+        return 1000 * await play(await make(name), repeats) / secs
+
+    warm()
+    for name in contenders:  # what is done once in a process belongs to no round
+        await play(await make(name), 1)
+    return await alternate(rounds, contenders, once)
+
+
+async def row(bench: Bench) -> Row:
+    """Measure, print the figures by contender, and judge."""
+    options = bench.pick({"rounds": 1, "repeats": 1}, {"rounds": 7, "repeats": 3})
+    found = await bench.ours("attached", contenders=[*FLOORS], **options)
+    peers = await bench.each(
+        bench.peers,
+        "attached",
+        contenders=["stock", "peer"],
+        **options | {"rounds": bench.pick(1, 4)},
+    )
+    ratios = {name: ratio(found, key, "stock") for key, name in FLOORS.items()}
+    lines = [
+        (name, f"{median(found[key]):.1f}", f"{ratios[name]:.2f}") for key, name in FLOORS.items()
+    ]
+    contender = {peer.name: peer.contender for peer in bench.peers}
+    for name, times in peers.items():
+        ratios[name] = ratio(times, contender[name], "stock")
+        lines.append((name, f"{median(times[contender[name]]):.1f}", f"{ratios[name]:.2f}"))
+    print(plain(("CPU per second of call", "ms", "beside stock"), lines))
+    bench.spool[2] = ratio(found, "spooled", "roark")
+    ours = ratios["ours"]
+    others = ["empty observer", *peers]
+    return Row(
+        2,
+        "Attached: CPU within 3 % of an empty observer + stock recorder, below every peer",
+        f"{ours:.2f}x, {ratios['ours, nothing sent']:.2f}x before sending",
+        "; ".join(f"{name} {ratios[name]:.2f}x" for name in others),
+        ours <= LIMIT and all(ours < ratios[name] for name in peers),
+    )
