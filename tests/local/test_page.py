@@ -361,17 +361,36 @@ async def test_call_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert call.recording.read_bytes()[44:] == PCM
 
 
-async def test_call_that_had_ended_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("had_ended", [True, False])
+async def test_call_that_begins_anew_is_replaced(tmp_path: Path, *, had_ended: bool) -> None:
     """A bot that uses the same id in its next run gets a new call, without the old audio."""
     async with running(tmp_path) as (roark, _):
-        await send_whole(roark)
+        if had_ended:
+            await send_whole(roark)
+        else:
+            await send(roark, pages.started(CALL), 0, 1, 2)
     (tmp_path / NAME / "notes.txt").write_text("mine")
     async with running(tmp_path) as (roark, _):
         await send(roark, pages.started(CALL, agentName="New"), 0)
         assert roark.calls[CALL].problems == ()
+        assert roark.calls[CALL].ended is None
         assert [path.name for path in (tmp_path / NAME / "chunks").iterdir()] == ["000000.pcm"]
         assert not (tmp_path / NAME / "recording.wav").exists()
         assert (tmp_path / NAME / "notes.txt").read_text() == "mine"
+
+
+async def test_end_that_is_sent_again_after_a_restart_changes_nothing(tmp_path: Path) -> None:
+    """A bot that missed the answer sends the same again; the whole call stays as it was."""
+    async with running(tmp_path) as (roark, _):
+        await send_whole(roark)
+    before = (tmp_path / NAME / "call.json").read_bytes()
+    async with running(tmp_path) as (roark, _):
+        await send(roark, pages.ended(CALL))
+        call = await roark.wait_for_end(CALL)
+    assert call.complete
+    assert (tmp_path / NAME / "call.json").read_bytes() == before
+    assert call.recording is not None
+    assert call.recording.read_bytes()[44:] == PCM
 
 
 async def test_log_that_is_lost_is_no_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from pipecat_roark.local import requestlog
-from pipecat_roark.local.contract import CALL_ENDED
+from pipecat_roark.local.contract import CALL_ENDED, CALL_STARTED
 from pipecat_roark.local.sequence import RequestSequence
 from pipecat_roark.local.store import (
     StoredCall,
@@ -53,8 +53,8 @@ class Register:
 
     A request is only given to the register if it is well-formed. Requests of one call may come at
     the same time: they are handled one after the other, and each of them ends by writing the
-    call's `call.json`. A call that an earlier run began goes on; one that had ended there is
-    replaced.
+    call's `call.json`. A call that an earlier run knows goes on, unless it begins anew: then the
+    old one is replaced.
 
     Args:
         folder: Where each call gets a folder of its own.
@@ -90,7 +90,8 @@ class Register:
             The call, if the event came for the first time.
         """
         kind = body["event"]
-        async with self._lock(body["pipecatCallId"], request) as locked:
+        started = body if kind == CALL_STARTED else None
+        async with self._lock(body["pipecatCallId"], request, started) as locked:
             is_first, problems = locked.sequence.add_event(kind, raw)
             self._note(problems, locked.call)
             locked.call.has_odd_key |= has_odd_key
@@ -160,7 +161,10 @@ class Register:
 
     @asynccontextmanager
     async def _lock(
-        self, call_id: str, request: LoggedRequest | None
+        self,
+        call_id: str,
+        request: LoggedRequest | None,
+        started: dict[str, Any] | None = None,
     ) -> AsyncIterator[_LockedCall]:
         """Lock a call, which a first request creates, and write its call.json before unlocking."""
         locked = self._calls.get(call_id)
@@ -169,7 +173,7 @@ class Register:
             self._calls[call_id] = locked
         async with locked.lock:
             if not locked.is_open:
-                await asyncio.to_thread(_take_up, locked)
+                await asyncio.to_thread(_take_up, locked, started)
             locked.requests += 1
             if request is not None and locked.requests <= requestlog.MOST_REQUESTS:
                 await asyncio.to_thread(requestlog.append, locked.call.folder, request)
@@ -189,17 +193,27 @@ class Register:
                 logger.warning("Local Roark, call {!r}: {}", call.call_id, problem)
 
 
-def _take_up(locked: _LockedCall) -> None:
-    """Go on with what an earlier run stored of a call, or remove it if the call had ended."""
+def _take_up(locked: _LockedCall, started: dict[str, Any] | None) -> None:
+    """Go on with what an earlier run stored of a call, or remove it if the call begins anew.
+
+    Args:
+        locked: The call.
+        started: The call-started that comes now, if it is one.
+    """
     locked.is_open = True
     call = locked.call
     earlier = read_call(call.folder)
-    if earlier is None or earlier.ended is not None or earlier.call_id != call.call_id:
+    if earlier is None or earlier.call_id != call.call_id:
         remove_call(call.folder)
         return
-    call.events, call.chunks, call.problems = earlier.events, earlier.chunks, earlier.problems
-    for kind, raw in requestlog.accepted_events(call.folder):
-        locked.sequence.add_event(kind, raw)
+    if started is not None and earlier.started not in (None, started):
+        remove_call(call.folder)
+        return
+    call.events, call.chunks, call.recording = earlier.events, earlier.chunks, earlier.recording
+    call.problems, call.verified = earlier.problems, earlier.verified
+    call.has_odd_key = earlier.has_odd_key
     for index, path in call.chunks.items():
         locked.sequence.add_url_request(index)
         locked.sequence.add_chunk(index, path.read_bytes())
+    for kind, raw in requestlog.accepted_events(call.folder):
+        locked.sequence.add_event(kind, raw)
