@@ -108,8 +108,9 @@ def test_tells_each_problem_at_the_end(tmp_path: Path) -> None:
         f"call-ended 'c#1': {where}, 1 problem",
         "  call-started: agentId: not a non-empty string",
     ]
-    assert run_local(tmp_path, bad, ENDED)[1][2:] == [
-        f"call-ended 'c#1': {where}, 2 problems",
+    other = tmp_path / "other"
+    assert run_local(other, bad, ENDED)[1][2:] == [
+        f"call-ended 'c#1': {other / 'c%231'}, 2 problems",
         "  call-started: agentId: not a non-empty string",
         "  call-ended: no call-started came before it",
     ]
