@@ -22,9 +22,12 @@ if __name__ == "__main__":
 
 import argparse
 import asyncio
+import json
 import os
 import time
-from dataclasses import dataclass
+import webbrowser
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +45,7 @@ from rich.console import Console
 from demo_bot import create_bot
 from offline import llm, screen
 from offline.caller import Caller, CallFailedError, Line
-from pipecat_roark.local import LocalRoark
+from pipecat_roark.local import LocalRoark, draw_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import StoredCall
 
     Follow: TypeAlias = Callable[["LiveCall"], Coroutine[Any, Any, None]]
+    Linger: TypeAlias = Callable[["HeldCall"], Coroutine[Any, Any, None]]
 
 # Recorded once with flite's voice "slt".
 SPEECH = Path(__file__).parent / "offline" / "speech"
@@ -82,6 +86,8 @@ class HeldCall:
 
     report: CallReport
     stored: StoredCall
+    page: str
+    """Address of the call's page, while the local Roark is served."""
 
 
 async def converse(caller: Caller, connection: SmallWebRTCConnection) -> None:
@@ -97,12 +103,15 @@ async def converse(caller: Caller, connection: SmallWebRTCConnection) -> None:
     await caller.hang_up()
 
 
-async def hold_call(folder: Path, follow: Follow | None = None) -> HeldCall:
+async def hold_call(
+    folder: Path, follow: Follow | None = None, linger: Linger | None = None
+) -> HeldCall:
     """Hold the demo call, and deliver it to a local Roark.
 
     Args:
         folder: Where calls are stored; each gets a folder of its own in it.
         follow: Runs during the call, and is cancelled at its end.
+        linger: Runs after the call, while the local Roark is still served.
 
     Raises:
         CallFailedError: The bot did not do its part of the conversation.
@@ -115,10 +124,36 @@ async def hold_call(folder: Path, follow: Follow | None = None) -> HeldCall:
             with patch.dict(os.environ, ROARK_BASE_URL=local.url, ROARK_API_KEY="demo"):
                 roark = await _connect(local, llm_base_url, follow)
             stored = await local.wait_for_end(roark.pipecat_call_id)
+            held = HeldCall(roark.report(), stored, local.page_of(stored.call_id))
+            keep_report(held)
+            if linger is not None:
+                await linger(held)
     finally:
         logger.remove(sink)
     log.replace(stored.folder / LOG_NAME)
-    return HeldCall(roark.report(), stored)
+    return held
+
+
+def keep_report(held: HeldCall) -> None:
+    """Put the report into the call's folder, so that the page shows what nobody heard."""
+    report = json.dumps(asdict(held.report), default=str)
+    (held.stored.folder / "report.json").write_text(report, encoding="utf-8")
+
+
+async def show(console: Console, held: HeldCall, *, opens: bool) -> None:
+    """Show a call that is over, and serve its page to whoever sits there until Ctrl-C."""
+    console.print(draw_call(held.stored, console.width), markup=False, soft_wrap=True)
+    if not opens and not sys.stdin.isatty():  # nobody is there to look at it now
+        folder = held.stored.folder.parent
+        console.print(
+            f"\nTo see and hear it: pipecat-roark local --open --folder {folder}", soft_wrap=True
+        )
+        return
+    console.print(f"\nSee and hear it: {held.page}  (Ctrl-C ends)", soft_wrap=True)
+    if opens:
+        webbrowser.open(held.page)
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
 
 
 async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) -> RoarkObserver:
@@ -155,18 +190,20 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("calls"), help="where calls are stored (default: calls)"
     )
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--open", action="store_true", help="open the call's page in a browser")
+    options = parser.parse_args()
+    folder: Path = options.folder
     console = Console(highlight=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    follow, linger = partial(screen.follow, console), partial(show, console, opens=options.open)
     try:
-        held = asyncio.run(hold_call(folder, partial(screen.follow, console)))
+        held = asyncio.run(hold_call(folder, follow, linger))
     except (CallFailedError, TimeoutError) as error:
         console.print(f"The call failed: {error}. Pipecat's log: {folder / LOG_NAME}")
         return 1
     except KeyboardInterrupt:
         console.print(f"Stopped. What was captured until then is in {folder}.")
         return 130
-    screen.show(console, held)
     return 0 if held.stored.complete else 1
 
 

@@ -88,10 +88,11 @@ def test_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals)
     folder = tmp_path / "calls"
     status, lines = run_local(folder, STARTED, ENDED, number=number)
     assert status == 0
-    assert lines[0].startswith("ROARK_BASE_URL=http://127.0.0.1:")
+    url = lines[0].split()[0].partition("=")[2]
+    assert url.startswith("http://127.0.0.1:")
     assert lines[0].endswith(" ROARK_API_KEY=anything")
     assert lines[1:] == [
-        f"Calls are stored in {folder}. Ctrl-C stops.",
+        f"Calls are stored in {folder}, and shown at {url}/. Ctrl-C stops.",
         f"call-started 'c#1': {folder / 'c%231'}, no problems",
         f"call-ended 'c#1': {folder / 'c%231'}, no problems",
     ]
@@ -107,8 +108,9 @@ def test_tells_each_problem_at_the_end(tmp_path: Path) -> None:
         f"call-ended 'c#1': {where}, 1 problem",
         "  call-started: agentId: not a non-empty string",
     ]
-    assert run_local(tmp_path, bad, ENDED)[1][2:] == [
-        f"call-ended 'c#1': {where}, 2 problems",
+    other = tmp_path / "other"
+    assert run_local(other, bad, ENDED)[1][2:] == [
+        f"call-ended 'c#1': {other / 'c%231'}, 2 problems",
         "  call-started: agentId: not a non-empty string",
         "  call-ended: no call-started came before it",
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +12,12 @@ from pipecat_roark.delivery.recovery import Recovery
 from pipecat_roark.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from pipecat_roark.delivery.recovery import Recovered
-    from pipecat_roark.local import StoredCall
+
+    _Add: TypeAlias = Callable[..., argparse.ArgumentParser]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,17 +27,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments. None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 if the address can't be listened on, or a call was not delivered
-        that was captured for this key.
+        The exit status: 0, or 1 if the address can't be listened on, a call is not there, or a
+        call was not delivered that was captured for this key.
     """
     parser = argparse.ArgumentParser(
         prog="pipecat-roark", description="Every Pipecat voice call, whole, at Roark."
     )
     commands = parser.add_subparsers(title="commands", required=True)
-    local = commands.add_parser(
+    _add_local(commands.add_parser)
+    _add_show(commands.add_parser)
+    _add_doctor(commands.add_parser)
+    _add_deliver(commands.add_parser)
+    options = parser.parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _add_local(add: _Add) -> None:
+    local = add(
         "local",
         help="serve a local Roark to develop against",
-        description="Take calls as Roark does, check them and store each as plain files.",
+        description="Take calls as Roark does, check them, store each as plain files, show them.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     local.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -44,8 +55,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--port", default=8765, type=int, help="port to listen on; 0 lets the system choose one"
     )
     local.add_argument("--folder", default="calls", type=Path, help="where calls are stored")
+    local.add_argument("--open", action="store_true", help="open the page in a browser")
     local.set_defaults(run=_run_local)
-    deliver = commands.add_parser(
+
+
+def _add_show(add: _Add) -> None:
+    show = add(
+        "show",
+        help="print a stored call",
+        description="Print the turns of a stored call, both sides over time, and what was found.",
+    )
+    _add_call(show)
+    show.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="write the call with its audio as one HTML file instead, to be opened anywhere",
+    )
+    show.set_defaults(run=_run_show)
+
+
+def _add_doctor(add: _Add) -> None:
+    doctor = add(
+        "doctor",
+        help="find what is wrong with a bot's wiring",
+        description="Print what a stored call tells of the wiring of its bot.",
+    )
+    _add_call(doctor)
+    doctor.set_defaults(run=_run_doctor)
+
+
+def _add_call(command: argparse.ArgumentParser) -> None:
+    command.add_argument("call", metavar="CALL", help="id of the call, or path of its folder")
+    command.add_argument(
+        "--folder", default="calls", type=Path, help="where calls are stored (default: calls)"
+    )
+
+
+def _add_deliver(add: _Add) -> None:
+    deliver = add(
         "deliver",
         help="deliver the calls that were left in a spool",
         description=(
@@ -64,18 +112,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     deliver.add_argument("folder", metavar="DIR", type=Path, help="the spool")
     deliver.set_defaults(run=_run_deliver)
-    options = parser.parse_args(argv)
-    status: int = options.run(options)
-    return status
 
 
 def _run_local(options: argparse.Namespace) -> int:
+    # Imported here, because only the commands of the local Roark need the server.
+    from pipecat_roark.local.commands import serve  # noqa: PLC0415
+
     try:
-        asyncio.run(_serve(options.host, options.port, options.folder))
+        asyncio.run(serve(options.host, options.port, options.folder, opens=options.open))
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"Can't listen on {options.host}:{options.port}: {error}\n")
         return 1
     return 0
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    from pipecat_roark.local.commands import show  # noqa: PLC0415 - as above
+
+    return show(options.call, options.folder, options.html)
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from pipecat_roark.local.commands import doctor  # noqa: PLC0415 - as above
+
+    return doctor(options.call, options.folder)
 
 
 def _run_deliver(options: argparse.Namespace) -> int:
@@ -120,31 +180,6 @@ def _describe(call: Recovered) -> str:
     if receipt.whole:
         return f"delivered, {receipt.delivered_bytes} bytes"
     return f"not whole: {', '.join(map(str, receipt.lost + receipt.spooled))}"
-
-
-async def _serve(host: str, port: int, folder: Path) -> None:
-    """Serve a local Roark until a signal stops the command."""
-    # Imported here, because only this command needs the server.
-    from pipecat_roark.local import LocalRoark  # noqa: PLC0415
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with LocalRoark(folder, host=host, port=port, on_event=_print_event) as roark:
-        _print_line(f"ROARK_BASE_URL={roark.url} ROARK_API_KEY=anything")
-        _print_line(f"Calls are stored in {folder}. Ctrl-C stops.")
-        await stop.wait()
-
-
-def _print_event(kind: str, call: StoredCall) -> None:
-    """Print one line for an event, and at the call's end one more for each of its problems."""
-    count = len(call.problems)
-    problems = f"{count or 'no'} problem{'' if count == 1 else 's'}"
-    _print_line(f"{kind} {call.call_id!r}: {call.folder}, {problems}")
-    if call.ended is not None:
-        for problem in call.problems:
-            _print_line(f"  {problem}")
 
 
 def _print_line(line: str) -> None:

@@ -29,11 +29,12 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipecat_roark import compat
+from pipecat_roark import compat, findings
 from pipecat_roark.call import Call
 from pipecat_roark.clocks import Clocks
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
+from pipecat_roark.findings import Evidence, Marker
 from pipecat_roark.frames import (
     AUDIO_FRAMES,
     END_FRAMES,
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.listener import Recorder, UserTrack
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
-
-_PLACEMENT = "Put it right after transport.output() in the pipeline."
 
 
 class Watcher:
@@ -89,6 +88,7 @@ class Watcher:
         self._observer = observer
         self._capture = settings.capture
         self._on_ended = on_ended
+        self._api_key = settings.api_key
         self.boundary = ErrorBoundary("call")
         self._clocks = Clocks()
         self.recorder: Recorder
@@ -126,6 +126,7 @@ class Watcher:
         self._has_output = False
         self._behind_output = False
         self._user_recorded = False
+        self._bot_heard = False
 
     async def see(self, data: FramePushed) -> None:
         """Read a frame that was pushed from one processor to the next."""
@@ -215,6 +216,7 @@ class Watcher:
 
     def on_bot_onset(self, at: int, edge: Edge) -> None:
         """Note at `at` where the bot can be heard first."""
+        self._bot_heard = True
         self.call.state.note("start of speech", at, Conversation.bot_onset, edge)
 
     def on_bot_offset(self, at: int, edge: Edge) -> None:
@@ -224,10 +226,7 @@ class Watcher:
     def on_setup(self, setup: FrameProcessorSetup) -> Callable[[], int]:
         """Attach the observer to the pipeline if nobody did; return the clock to record by."""
         if compat.attach(self._observer, setup.observer):
-            logger.warning(
-                "RoarkObserver was not among the observers of its pipeline and attached itself. "
-                "The right line: PipelineTask(pipeline, observers=[roark])"
-            )
+            logger.warning(findings.OBSERVER_MISSING)
         return self._clocks.reader(setup.clock)
 
     async def on_cleanup(self) -> None:
@@ -240,50 +239,38 @@ class Watcher:
         self.call.gate.note_change()
 
     async def _ended(self, report: CallReport) -> None:
-        if "audio" in self._capture:
-            self._warn_of_placement()
-        if not self.call.gate.withheld:
-            self._warn_of_gaps(report)
+        if report.started_at is not None:  # else the report failed, which was logged
+            for finding in findings.examine(self._evidence(report)):
+                logger.warning(f"Call {self.call.pipecat_call_id}: {finding}")
         await self._on_ended(report)
 
-    def _warn_of_placement(self) -> None:
-        call_id = self.call.pipecat_call_id
-        if not self.recorder.in_pipeline:
-            logger.warning(
-                f"Call {call_id} has no recording: its audio processor is not in the pipeline. "
-                f"{_PLACEMENT}"
-            )
-        elif self._has_output and not (self._behind_output or self.recorder.after_output):
-            logger.warning(
-                f"Call {call_id} was recorded before transport.output(): the assistant is there "
-                f"as it was made, not as it was heard. {_PLACEMENT}"
-            )
+    def _evidence(self, report: CallReport) -> Evidence:
+        """Gather what is known of the wiring when the call is over.
 
-    def _warn_of_gaps(self, report: CallReport) -> None:
-        """Warn of a transcript or a recording that lacks what there should be, and say why."""
-        if report.started_at is None:
-            return  # The report failed, which was logged.
-        call_id, seen = self.call.pipecat_call_id, self._reader.kinds
+        What nobody wanted to be captured, or to leave, is not missing.
+        """
+        gate, recorder, seen = self.call.gate, self.recorder, self._reader.kinds
         texts = [kind.__name__ for kind in (TranscriptionFrame, TTSTextFrame) if kind in seen]
-        if "words" not in self._capture:
-            pass  # An empty transcript is what is wanted.
-        elif not report.turns and texts:
-            logger.warning(
-                f"Call {call_id} has an empty transcript, though {' and '.join(texts)} came: "
-                "nothing of it was said by the user, or played by the output."
-            )
-        elif not report.turns:
-            logger.warning(
-                f"Call {call_id} has an empty transcript: no TranscriptionFrame and "
-                "no TTSTextFrame was seen. Usual causes: the observer is not in "
-                "PipelineTask(observers=[...]), nobody spoke, or the services push no text."
-            )
-        user_spoke = not seen.isdisjoint(SPEAKING_OF_USER)
-        if self.call.gate.recorded and user_spoke and not self._user_recorded:
-            logger.warning(
-                f"Call {call_id} was recorded without the user: no audio of the microphone reached "
-                "the recorder. Set audio_in_passthrough=True in the parameters of the transport."
-            )
+        recorded = gate.recorded and not gate.withheld
+        knows_bot = recorded and recorder.reads_inline and recorder.after_output
+        wants_audio = "audio" in self._capture
+        return Evidence(
+            turns=[
+                Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
+                for turn in report.turns
+            ],
+            started_at=report.started_at,
+            wants_transcript="words" in self._capture and not gate.withheld,
+            has_recorder=recorder.in_pipeline if wants_audio else None,
+            before_output=wants_audio
+            and self._has_output
+            and not (self._behind_output or recorder.after_output),
+            user_spoke=not seen.isdisjoint(SPEAKING_OF_USER),
+            user_heard=self._user_recorded if recorded else None,
+            assistant_heard=self._bot_heard if knows_bot else None,
+            texts=tuple(texts),
+            has_odd_key=findings.is_odd_key(self._api_key),
+        )
 
 
 class _Traits(NamedTuple):

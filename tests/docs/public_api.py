@@ -31,7 +31,16 @@ from pipecat_roark import (
     Turn,
     __version__,
 )
-from pipecat_roark.local import LocalRoark, StoredCall
+from pipecat_roark.local import (
+    FinishedCall,
+    LocalRoark,
+    StoredCall,
+    StoredTool,
+    StoredTurn,
+    ThreadedRoark,
+    Waveform,
+    draw_call,
+)
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -183,10 +192,13 @@ async def serve() -> None:
     await roark.stop()
     async with LocalRoark(Path("calls")) as roark:
         os.environ["ROARK_BASE_URL"] = assert_type(roark.url, str)
+        assert_type(roark.page_of("call-1"), str)
         call = await roark.wait_for_end("call-1", timeout=5)
         assert_type(roark.calls, Mapping[str, StoredCall])
         assert_type(roark.problems, tuple[str, ...])
     assert_type(call, StoredCall)
+    assert_type(draw_call(call), str)
+    assert_type(draw_call(call, width=120), str)
     assert_type(call.complete, bool)
     assert_type(call.call_id, str)
     assert_type(call.folder, Path)
@@ -196,3 +208,65 @@ async def serve() -> None:
     assert_type(call.recording, Path | None)
     assert_type(call.problems, tuple[str, ...])
     assert_type(call.verified, tuple[str, ...])
+    assert_type(call.has_odd_key, bool)
+
+
+def test(roark: ThreadedRoark) -> None:
+    """Test a bot with every argument and attribute of a local Roark in a thread."""
+    with ThreadedRoark("calls", port=0) as own:
+        assert_type(own.url, str)
+    own = ThreadedRoark(Path("calls"))
+    own.start()
+    own.stop()
+    roark.fail()
+    roark.fail(429, times=2)
+    roark.slow(0.5)
+    roark.slow(0.5, times=1)
+    roark.gone(60)
+    assert_type(roark.calls, dict[str, StoredCall])
+    assert_type(roark.problems, tuple[str, ...])
+    assert_type(roark.call(), FinishedCall)
+    read_finished(roark.call(timeout=5))
+
+
+def read_finished(call: FinishedCall) -> None:
+    """Read every field of a finished call."""
+    assert_type(call.stored, StoredCall)
+    assert_type(call.reason, str)
+    assert_type(call.turns, tuple[StoredTurn, ...])
+    assert_type(call.tools, tuple[StoredTool, ...])
+    for turn in call.turns:
+        assert_type(turn.role, str)
+        assert_type(turn.content, str)
+        assert_type(turn.started_at, datetime)
+        assert_type(turn.ended_at, datetime)
+        assert_type(turn.start_ms, int | None)
+        assert_type(turn.end_ms, int | None)
+        assert_type(turn.user_id, str | None)
+        assert_type(turn.language, str | None)
+        assert_type(turn.response_ms, int | None)
+        assert_type(turn.interrupted, bool)
+        assert_type(turn.unheard, str)
+    for tool in call.tools:
+        assert_type(tool.tool_call_id, str)
+        assert_type(tool.name, str)
+        assert_type(tool.arguments, str)
+        assert_type(tool.results, tuple[str, ...])
+        assert_type(tool.called_at, datetime)
+        assert_type(tool.start_ms, int | None)
+        assert_type(tool.duration_ms, int | None)
+    if call.audio is not None:
+        listen(call.audio)
+
+
+def listen(audio: Waveform) -> None:
+    """Read every field of a waveform."""
+    assert_type(audio.rate, int)
+    assert_type(audio.channels, int)
+    assert_type(audio.frames, int)
+    assert_type(audio.length_ms, float)
+    assert_type(audio.peaks, bytes)
+    assert_type(audio.chunks, tuple[Path, ...])
+    assert_type(audio.is_estimate, bool)
+    assert_type(audio.level("user"), float)
+    assert_type(audio.level("assistant", start_ms=0, end_ms=500), float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 if sys.version_info < (3, 11):
     pytest.skip("Pipecat 1.0, and with it the demo, needs Python 3.11", allow_module_level=True)
@@ -21,7 +23,7 @@ if sys.version_info < (3, 11):
 with warnings.catch_warnings():
     # The base of Pipecat's speech services derives from a class that Pipecat has deprecated.
     warnings.filterwarnings("ignore", "`AudioContextTTSService`", DeprecationWarning)
-    from demo import GOODBYE, HISTORY, WEATHER, HeldCall, hold_call
+    from demo import GOODBYE, HISTORY, WEATHER, HeldCall, hold_call, show
     from offline import llm
     from offline.recognition import Recognizer
     from offline.synthesis import Synthesizer
@@ -129,6 +131,17 @@ def test_call_arrives_complete_and_without_problems(call: HeldCall) -> None:
     assert call.stored.ended is not None
     assert call.stored.ended["callEndedReason"] == "client-disconnected"
     assert call.stored.ended["agentSpokeFirst"] is True
+
+
+async def test_the_end_shows_the_call_and_its_page(call: HeldCall) -> None:
+    """The table, the drawing and the way to the page, which knows the words nobody heard."""
+    console = Console(width=100, record=True, file=io.StringIO())
+    await show(console, call, opens=False)
+    text = console.export_text()
+    assert "The call arrived whole." in text
+    assert "words unheard)" in " ".join(text.split())
+    assert f"pipecat-roark local --open --folder {call.stored.folder.parent}" in text
+    assert call.page.startswith("http://127.0.0.1:")
 
 
 def test_roark_gets_what_the_report_says(call: HeldCall) -> None:

@@ -200,17 +200,17 @@ def test_refuses_a_malformed_call_started(path: str, value: object, problem: str
         (
             "transcript.0.audioOffsetMs",
             -1,
-            "transcript[0].audioOffsetMs: not an integer of at least 0",
+            "transcript[0].audioOffsetMs: not an integer from 0 to 9007199254740991",
         ),
         (
             "transcript.0.audioOffsetMs",
             0.5,
-            "transcript[0].audioOffsetMs: not an integer of at least 0",
+            "transcript[0].audioOffsetMs: not an integer from 0 to 9007199254740991",
         ),
         (
             "transcript.0.audioOffsetMs",
             False,
-            "transcript[0].audioOffsetMs: not an integer of at least 0",
+            "transcript[0].audioOffsetMs: not an integer from 0 to 9007199254740991",
         ),
         (
             "transcript.1.endAudioOffsetMs",

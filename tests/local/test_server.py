@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipecat_roark.local import LocalRoark, contract, server
+from pipecat_roark.local import LocalRoark, contract, endpoints
 from pipecat_roark.local.schema import text
 from pipecat_roark.local.store import folder_name
 
@@ -144,7 +144,8 @@ async def test_stores_a_whole_call(roark: LocalRoark, sender: Sender, tmp_path: 
         "problems": [],
         "verified": list(call.verified),
     }
-    assert names(call.folder) == ["call.json", "chunks", "recording.wav"]
+    files = ["call.json", "chunks", "peaks.u8", "recording.wav", "requests.jsonl"]
+    assert names(call.folder) == files
     assert roark.problems == ()
 
 
@@ -267,7 +268,7 @@ async def test_an_upload_url_expires(
     roark: LocalRoark, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload URL that has expired answers 403, as a presigned one does."""
-    monkeypatch.setattr(server, "UPLOAD_URL_LIFE_S", 0)
+    monkeypatch.setattr(endpoints, "UPLOAD_URL_LIFE_S", 0)
     assert (await sender.chunk(0)).status_code == 403
     assert roark.calls[CALL].problems == ("chunk 0: its upload URL had expired",)
 

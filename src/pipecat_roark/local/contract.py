@@ -85,7 +85,8 @@ def _offsets_need_a_recording(ended: Row) -> Iterator[str]:
         yield from (f"{path}: given without a recording" for path, _ in offsets(ended))
 
 
-_OFFSET = integer(0)
+# The largest integer that every reader of JSON has exactly.
+_OFFSET = integer(0, 2**53 - 1)
 _OFFSETS = dict.fromkeys(OFFSET_FIELDS, _OFFSET)
 _TURN_RULES = (
     not_before("endTimestamp", "timestamp", parse_utc),

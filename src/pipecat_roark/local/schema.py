@@ -81,18 +81,12 @@ def matching(pattern: re.Pattern[str], description: str) -> Check:
     return check
 
 
-def integer(low: int, high: int | None = None) -> Check:
+def integer(low: int, high: int) -> Check:
     """Accept a whole number from `low` to `high`, both included, but no boolean."""
-    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
 
     def check(value: object, path: str) -> Iterator[str]:
-        if (
-            not isinstance(value, int)
-            or isinstance(value, bool)
-            or value < low
-            or (high is not None and value > high)
-        ):
-            yield f"{path}: not an integer {limits}"
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            yield f"{path}: not an integer from {low} to {high}"
 
     return check
 

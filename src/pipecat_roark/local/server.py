@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from aiohttp import web
+from loguru import logger
 from yarl import URL
 
-from pipecat_roark.local.contract import (
-    CHUNK_TYPE,
-    EVENT,
-    EVENTS,
-    UPLOAD_REQUEST,
-    Refusal,
-    read_message,
-    refuse_chunk,
-)
+from pipecat_roark.local.endpoints import Endpoints
+from pipecat_roark.local.feed import Feed
+from pipecat_roark.local.page import Page
 from pipecat_roark.local.register import Register
+from pipecat_roark.local.shelf import Shelf
 from pipecat_roark.local.store import folder_name
 
 if TYPE_CHECKING:
@@ -28,32 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from aiohttp.typedefs import Handler, Middleware
+    from aiohttp.typedefs import Middleware
     from typing_extensions import Self
 
     from pipecat_roark.local.store import StoredCall
 
-UPLOAD_URL_LIFE_S = 60
 _LARGEST_BODY = 64 * 1024 * 1024
 _STOP_S = 1.0
-_LONGEST_PATH_SHOWN = 100
-
-
-@dataclass(slots=True)
-class _Upload:
-    """The chunk that an upload URL is for."""
-
-    call_id: str
-    index: int
-    expires_at: float
-    is_used: bool = False
-
-    def use(self, now: float) -> Refusal | None:
-        """Use the URL up, whatever becomes of this upload; return why to refuse it, if so."""
-        if self.is_used:
-            return Refusal(403, ("an upload URL was used again",))
-        self.is_used = True
-        return Refusal(403, ("its upload URL had expired",)) if now >= self.expires_at else None
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class LocalRoark:
@@ -62,8 +38,10 @@ class LocalRoark:
     It takes the three requests of Roark's Pipecat integration. It refuses a request that breaks the
     wire contract (4xx). It accepts one that only comes in the wrong order, as Roark does. Both
     kinds of problem are added to the call's `problems`, written to its `call.json` and logged as
-    one warning each. A server that is stopped and started again keeps its port and its calls. It
-    doesn't read the folder of an earlier run.
+    one warning each. A server that is stopped and started again keeps its port and its calls.
+
+    A browser that opens the server's address sees the calls, those of earlier runs in the same
+    folder, too.
 
     Example:
         A test of a bot, where `hold_a_call` is your own code that runs the bot and returns its
@@ -103,21 +81,29 @@ class LocalRoark:
         """
         self._host = host
         self._port = port
-        self._api_key = api_key
-        self._middlewares = (*middlewares, self._refuse_in_json)
-        self._on_event = on_event
+        self._feed = Feed()
+        self._register = Register(Path(folder), self._feed.publish)
+        self._endpoints = Endpoints(self._register, api_key, on_event)
+        shelf = Shelf(Path(folder), self._register.calls)
+        self._page = Page(shelf, self._register.waveforms, self._feed, host)
+        self._middlewares = (*middlewares, self._endpoints.refuse_in_json)
         self._runner: web.AppRunner | None = None
-        self._register = Register(Path(folder))
-        self._uploads: dict[str, _Upload] = {}
 
     @property
     def url(self) -> str:
         """Base URL of the server. With `port=0` it is known after the start."""
         return str(URL.build(scheme="http", host=self._host, port=self._port))
 
+    def page_of(self, call_id: str) -> str:
+        """Return the address of a call's page, also before the call has begun."""
+        return f"{self.url}/#/call/{quote(folder_name(call_id), safe='')}"
+
     @property
     def calls(self) -> Mapping[str, StoredCall]:
-        """Each call by its `pipecatCallId`. New calls need a new look, known ones stay current."""
+        """Each call of this run by its `pipecatCallId`.
+
+        New calls need a new look, known ones stay current.
+        """
         return self._register.calls()
 
     @property
@@ -132,9 +118,11 @@ class LocalRoark:
             OSError: The server can't listen on the address.
         """
         app = web.Application(client_max_size=_LARGEST_BODY, middlewares=self._middlewares)
-        app.router.add_post("/v1/integrations/pipecat", self._receive_event)
-        app.router.add_post("/v1/integrations/pipecat/chunk-upload-url", self._issue_upload_url)
-        app.router.add_put("/upload/{token}", self._receive_chunk)
+        self._endpoints.add_to(app.router)
+        self._page.add_to(app.router)
+        app.on_response_prepare.append(self._page.secure)
+        app.on_shutdown.append(self._close_feed)
+        self._feed.open()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
         await self._runner.setup()
         try:
@@ -143,6 +131,11 @@ class LocalRoark:
             await self.stop()
             raise
         self._port = self._runner.addresses[0][1]
+        if self._host not in _LOOPBACK:
+            logger.warning(
+                "Local Roark: everybody who can reach {} can read the calls and send others.",
+                self.url,
+            )
 
     async def stop(self) -> None:
         """Close the port. Requests that are being answered get one second to finish."""
@@ -180,63 +173,5 @@ class LocalRoark:
         """
         return await self._register.wait_for_end(call_id, timeout)
 
-    async def _receive_event(self, request: web.Request) -> web.Response:
-        raw = await request.read()
-        body, refusal = read_message(request.headers, raw, EVENT, self._api_key)
-        kind = str(body.get("event"))
-        if refusal is not None:
-            what = kind if kind in EVENTS else "event"
-            return await self._refuse(refusal, what, body.get("pipecatCallId"))
-        call = await self._register.add_event(body, raw)
-        if call is not None and self._on_event is not None:
-            self._on_event(kind, call)
-        return web.json_response({})
-
-    async def _issue_upload_url(self, request: web.Request) -> web.Response:
-        raw = await request.read()
-        body, refusal = read_message(request.headers, raw, UPLOAD_REQUEST, self._api_key)
-        if refusal is not None:
-            return await self._refuse(refusal, "chunk-upload-url", body.get("pipecatCallId"))
-        call_id, index = body["pipecatCallId"], body["chunkIndex"]
-        await self._register.add_url_request(call_id, index)
-        token = secrets.token_urlsafe()
-        expires_at = asyncio.get_running_loop().time() + UPLOAD_URL_LIFE_S
-        self._uploads[token] = _Upload(call_id, index, expires_at)
-        ticket = {
-            "uploadUrl": str(request.url.with_path(f"/upload/{token}")),
-            "s3Key": f"{folder_name(call_id)}/{index}",
-            "chunkIndex": index,
-            "expiresInSeconds": UPLOAD_URL_LIFE_S,
-            "method": "PUT",
-            "contentType": CHUNK_TYPE,
-        }
-        return web.json_response({"data": ticket})
-
-    async def _receive_chunk(self, request: web.Request) -> web.Response:
-        upload = self._uploads.get(request.match_info["token"])
-        if upload is None:
-            return await self._refuse(Refusal(404, ("no such upload URL",)), "upload")
-        used_up = upload.use(asyncio.get_running_loop().time())
-        data = await request.read()
-        refusal = used_up or refuse_chunk(request.headers, data)
-        if refusal is not None:
-            return await self._refuse(refusal, f"chunk {upload.index}", upload.call_id)
-        await self._register.add_chunk(upload.call_id, upload.index, data)
-        return web.Response()
-
-    async def _refuse(self, refusal: Refusal, what: str, call_id: object = None) -> web.Response:
-        problems = [f"{what}: {problem}" for problem in refusal.problems]
-        await self._register.add_problems(problems, call_id)
-        return web.json_response({"error": "; ".join(problems)}, status=refusal.status)
-
-    @web.middleware
-    async def _refuse_in_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Report what aiohttp itself refuses: an unknown endpoint, a body that is too large."""
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            what = f"{request.method} {request.rel_url.raw_path[:_LONGEST_PATH_SHOWN]}"
-            return await self._refuse(Refusal(error.status, (error.reason,)), what)
-        except ConnectionError:
-            # The sender closed the connection within its request, so nobody reads this answer.
-            return web.Response(status=400)
+    async def _close_feed(self, _app: web.Application) -> None:
+        self._feed.close()

@@ -1,0 +1,76 @@
+"use strict";
+// What was said and done, line by line.
+(() => {
+  const { html } = htmPreact;
+  const { format } = roark;
+  const SPEAKER = { user: "User", assistant: "Agent" };
+
+  const At = ({ ms }) => html`<span class="at">${ms === null ? "typed" : format.clock(ms)}</span>`;
+
+  const Reply = ({ ms, worst }) => html`
+    <span class="chip reply ${ms < 100 ? "bad" : ms === worst ? "slow" : ""}"
+      title="time from the end of the user's speech to the answer">${format.length(ms)}</span>`;
+
+  const Words = ({ turn, worst }) => html`
+    <span class="said">
+      <span class="speaker">${SPEAKER[turn.role]}</span>
+      ${turn.response_ms !== null && html`<${Reply} ms=${turn.response_ms} worst=${worst} />`}
+      ${turn.interrupted && html`<span class="chip bad">cut off</span>`}
+      <span class="words">${turn.content}${turn.unheard && html` <del>${turn.unheard}</del>`}</span>
+    </span>`;
+
+  /** A turn; a click plays it. What has no place in the recording can't be played. */
+  const Turn = ({ turn, number, isLit, worst, play, hasAudio }) => html`
+    <li class="turn ${turn.role} ${isLit ? "lit" : ""}">
+      <button type="button" class="line" data-number=${number} disabled=${turn.start_ms === null || !hasAudio}
+        aria-current=${isLit ? "true" : undefined} onClick=${() => play(turn.start_ms)}>
+        <${At} ms=${turn.start_ms} />
+        <${Words} turn=${turn} worst=${worst} />
+      </button>
+    </li>`;
+
+  const Tool = ({ tool }) => html`
+    <li class="tool">
+      <details>
+        <summary class="line">
+          <${At} ms=${tool.start_ms} />
+          <span class="said">
+            <span class="speaker">Tool</span>
+            <span class="chip reply">${tool.duration_ms === null ? "no result" : format.length(tool.duration_ms)}</span>
+            <code class="words">${tool.name}</code>
+          </span>
+        </summary>
+        <div class="inside">
+          <h3>Arguments</h3>
+          <pre tabindex="0" aria-label="Arguments of ${tool.name}">${format.pretty(tool.arguments)}</pre>
+          ${tool.results.map((result) => html`
+            <h3>Result</h3>
+            <pre tabindex="0" aria-label="Result of ${tool.name}">${format.pretty(result)}</pre>`)}
+        </div>
+      </details>
+    </li>`;
+
+  const Transcript = ({ call, lit, play }) => {
+    // One answer, or several that are alike, have no worst among them.
+    const worst = call.replies?.worst > call.replies?.median ? call.replies.worst : undefined;
+    return html`
+      <section class="card" aria-labelledby="transcript">
+        <h2 id="transcript">Transcript</h2>
+        ${call.entries.some((entry) => entry.unheard) &&
+        html`<p class="hint">Words that are <del>struck out</del> were made, but nobody heard them.</p>`}
+        ${call.state !== "ended" && html`
+          <p class="hint">The words come with the end of the call. Until then, Roark gets the audio alone.</p>`}
+        ${call.state === "ended" && call.entries.length === 0 && html`<p class="hint">Nothing was said.</p>`}
+        <ol class="transcript">
+          ${call.entries.map((entry, number) =>
+            entry.kind === "tool"
+              ? html`<${Tool} key=${number} tool=${entry} />`
+              : html`<${Turn} key=${number} number=${number} turn=${entry} isLit=${number === lit}
+                  worst=${worst} play=${play} hasAudio=${call.audio !== null} />`,
+          )}
+        </ol>
+      </section>`;
+  };
+
+  window.roark.Transcript = Transcript;
+})();
