@@ -65,7 +65,7 @@ class Marker(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What somebody knows of a call. What he can't know is None.
+    """What somebody knows of a call. What it can't know is None.
 
     Attributes:
         turns: In their order.

@@ -94,18 +94,9 @@ class Watcher:
         self.recorder: Recorder
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES, staggered=True)
-        elif isinstance(processor, AudioBufferProcessor):
-            if settings.redact is not None and "audio" in settings.capture:
-                raise ValueError(
-                    "redact can't silence the audio of your own audio_buffer_processor: leave it "
-                    'out, or capture={"words", "tools"}'
-                )
-            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
         else:
-            raise TypeError(
-                "audio_buffer_processor must be an AudioBufferProcessor, "
-                f"not {type(processor).__name__}"
-            )
+            _check(processor, settings)
+            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
         self.call = Call(
             settings,
             pipecat_call_id,
@@ -270,6 +261,20 @@ class Watcher:
             assistant_heard=self._bot_heard if knows_bot else None,
             texts=tuple(texts),
             has_odd_key=findings.is_odd_key(self._api_key),
+        )
+
+
+def _check(processor: object, settings: Settings) -> None:
+    """Check that the application's own recorder can be used."""
+    if not isinstance(processor, AudioBufferProcessor):
+        raise TypeError(
+            "audio_buffer_processor must be an AudioBufferProcessor, "
+            f"not {type(processor).__name__}"
+        )
+    if settings.redact is not None and "audio" in settings.capture:
+        raise ValueError(
+            "redact can't silence the audio of your own audio_buffer_processor: leave it out, or "
+            'capture={"words", "tools"}'
         )
 
 
