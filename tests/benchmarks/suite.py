@@ -111,4 +111,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--only", type=numbers, default=[*GOALS], metavar="1,4", help="these goals only"
     )
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    given = parser.parse_args()
+    if given.write and (given.short or given.only != [*GOALS]):
+        parser.error("only a whole run writes the table")
+    sys.exit(asyncio.run(main(given)))
