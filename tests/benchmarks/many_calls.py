@@ -95,7 +95,7 @@ async def measure(
     warm()
     await late_share(contenders[-1], 1, 0.5)  # loads modules
     # The floor says where it is worth to begin.
-    start = max(1, int(await carried(contenders[0], start, most, secs) / STEP**2))
+    start = max(1, int(await carried(contenders[0], start, most, secs) / STEP))
     return await alternate(rounds, contenders, lambda name: carried(name, start, most, secs))
 
 
@@ -103,7 +103,7 @@ async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
     options = bench.pick(
         {"start": 2, "most": 3, "secs": 1.2, "rounds": 1},
-        {"start": 20, "most": 1000, "secs": 4, "rounds": 3},
+        {"start": 20, "most": 1000, "secs": 3, "rounds": 3},
     )
     names = bench.pick(["nothing", "roark", "spooled"], [*NAMES])
     found = await bench.ours("many_calls", contenders=names, **options)
