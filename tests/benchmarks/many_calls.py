@@ -93,7 +93,7 @@ async def measure(
 ) -> dict[str, list[float]]:
     """Return how many calls are carried: by contender and round."""
     warm()
-    await late_share(contenders[-1], 1, 0.5)  # loads modules
+    await late_share(contenders[-1], 1, secs)  # loads modules
     # The floor says where it is worth to begin, and then each contender's last round.
     begin = dict.fromkeys(contenders, int(await carried(contenders[0], start, most, secs)))
 
