@@ -109,7 +109,7 @@ async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
     options = bench.pick(
         {"start": 2, "most": 3, "secs": 1.5, "rounds": 1},
-        {"start": 20, "most": 1000, "secs": 4, "rounds": 3},
+        {"start": 20, "most": 1000, "secs": 3, "rounds": 3},
     )
     names = bench.pick(["nothing", "roark", "spooled"], [*NAMES])
     found = await bench.ours("many_calls", contenders=names, **options)
@@ -117,7 +117,7 @@ async def row(bench: Bench) -> Row:
         [] if bench.short else [peer for peer in bench.peers if peer.name == "original 0.2.5"],
         "many_calls",
         contenders=["nothing", "peer"],
-        **options | {"rounds": bench.pick(1, 2)},
+        **options | {"rounds": 1},
     )
     ratios = {name: ratio(found, name, "nothing") for name in names}
     lines = [(NAMES[name], f"{median(found[name]):.1f}", f"{ratios[name]:.2f}") for name in names]
