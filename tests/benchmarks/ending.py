@@ -67,7 +67,7 @@ def beyond(found: dict[str, list[float]], name: str) -> float:
 
 async def row(bench: Bench) -> Row:
     """Measure, print the figures by contender, and judge."""
-    rounds = bench.pick(1, 7)
+    rounds = bench.pick(1, 5)
     names = ["nothing", "stock", "roark", "spooled"]
     found = await bench.ours("ending", slow, contenders=names, rounds=rounds)
     trips = {name: beyond(found, name) for name in names[1:]}

@@ -17,6 +17,8 @@ ROOT = HERE.parents[1]
 NEWEST = version("pipecat-ai")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSIONS = "import importlib.metadata as m, sys; print(*map(m.version, sys.argv[1:]))"
+PATIENCE_SECS = 900.0
+"""How long a measurement may take."""
 
 
 class MeasuringError(Exception):
@@ -99,12 +101,17 @@ OLD = Peer("ours on Pipecat 0.0.108", "roark", str(ROOT), pipecat="0.0.108")
 
 
 async def run(*command: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a command, and return its exit status and what it printed."""
+    """Run a command, and return its exit status and what it printed; one that hangs is killed."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=os.environ | (env or {}),
     )
-    out, err = await process.communicate()
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_SECS)
+    except asyncio.TimeoutError:  # another one than the built-in before Python 3.11
+        process.kill()
+        await process.wait()
+        return 1, "", f"no answer within {PATIENCE_SECS:.0f} s"
     return process.returncode or 0, out.decode(), err.decode()

@@ -30,7 +30,7 @@ KIB, MIB = 1024, 1024**2
 FLAT_MIB, CALL_MIB, GROWTH_KIB = 2.0, 1.5, 1.0
 LEAST_MIB = 0.1
 """Differences below this are no figure: memory comes in pages."""
-NAMES = ("nothing", "stock", "roark", "spooled")
+NAMES = ("nothing", "roark", "spooled")
 SLICE = slice(300, 500)
 """Steps of the demo's call that make a short one: the caller asks and the bot answers."""
 
@@ -74,7 +74,6 @@ async def at_once(name: str, calls: int, secs: float) -> float:
             await call.bot_says("Hello.", secs=secs)
             await asyncio.sleep(secs - 0.5)
             found = found or resident()  # of the first call to come here: all are still held
-            await call.quiet()
             await call.end()
 
         wirings = [await make(name) for _ in range(size)]
@@ -115,8 +114,7 @@ async def row(bench: Bench) -> Row:
         {"hour": {"secs": 60}, "at_once": {"calls": 5, "secs": 2}, "in_a_row": {"calls": 9}},
         {"hour": {"secs": 3600}, "at_once": {"calls": 50, "secs": 8}, "in_a_row": {"calls": 1000}},
     )
-    names = bench.pick(("nothing", "roark", "spooled"), NAMES)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {name: [] for name in NAMES}
     for what, given in options.items():
         # Calls in real time get the machine for themselves.
         places = asyncio.Semaphore(1 if what == "at_once" and not bench.short else 2)
@@ -128,12 +126,12 @@ async def row(bench: Bench) -> Row:
                 figure = await bench.ours("memory", contenders=[name], what=what, **given)
             found[name].append(figure)
 
-        await asyncio.gather(*map(one, names))
+        await asyncio.gather(*map(one, NAMES))
     header = ("memory", "an hour, MiB", "a call at once, MiB", "a call in a row, KiB")
     print(plain(header, [(name, *map("{:.2f}".format, it)) for name, it in found.items()]))
     beyond = {
         name: [mib - alone for mib, alone in zip(found[name], found["nothing"], strict=True)]
-        for name in names[1:]
+        for name in NAMES[1:]
     }
     long, crowd, grown = beyond["roark"]
     bench.spool[6] = max(beyond["spooled"][1], LEAST_MIB) / max(crowd, LEAST_MIB)
@@ -142,7 +140,7 @@ async def row(bench: Bench) -> Row:
         "Memory beyond no observer: an hour's call flat, 50 calls at once under 1.5 MiB each, "
         "1,000 in a row without growth",
         _text(beyond["roark"]),
-        f"stock recorder {_text(beyond['stock'])}" if "stock" in beyond else "",
+        f"no observer itself {_text(found['nothing'])}",
         long < FLAT_MIB and crowd < CALL_MIB and grown < GROWTH_KIB,
     )
 

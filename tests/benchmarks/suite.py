@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import logging
 import os
 import platform
 import sys
@@ -76,6 +77,7 @@ async def judged(bench: Bench, number: int) -> Row:
 async def main(options: argparse.Namespace) -> int:
     """Measure, and print the table; 1 if there are failures."""
     logger.remove()
+    logging.getLogger("aiohttp.server").disabled = True  # its faults are made on purpose
     os.environ["ROARK_API_KEY"] = "benchmark"
     bench = Bench(options.short, *await prepared(short=options.short))
     rows = [await judged(bench, number) for number in options.only]
@@ -111,4 +113,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--only", type=numbers, default=[*GOALS], metavar="1,4", help="these goals only"
     )
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    given = parser.parse_args()
+    if given.write and (given.short or given.only != [*GOALS]):
+        parser.error("only a whole run writes the table")
+    sys.exit(asyncio.run(main(given)))
