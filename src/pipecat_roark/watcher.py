@@ -72,8 +72,7 @@ class Watcher:
         on_ended: Takes the report after delivery.
 
     Raises:
-        TypeError: If `processor` is no `AudioBufferProcessor`.
-        ValueError: If turns are to be redacted whose audio it records.
+        TypeError, ValueError: If `processor` can't be used with these settings.
     """
 
     def __init__(

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LIMIT_MS = 40.0
 SCRIPT = """
-import json, time
+import json, sys, time
+sys.dont_write_bytecode = False  # an installed package has its bytecode
 began = time.perf_counter()
 import pipecat.audio.vad.vad_analyzer
 import pipecat.pipeline.runner

@@ -18,6 +18,8 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
     StopFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
@@ -47,6 +49,13 @@ TICK_SECS = 0.5
 """How often audio is handed out while no frame comes; a chunk is longer than this."""
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
 _ENDS = (EndFrame, CancelFrame, StopFrame)
+_PLACED = (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+"""These have a place among the samples, so the audio before them must be laid. Others may wait."""
 
 
 class StereoRecorder(WholeCallEvents):
@@ -78,7 +87,6 @@ class StereoRecorder(WholeCallEvents):
         self.places: Places | None = None
         """None, because the recording runs with the pipeline's clock."""
         self.pauses = Spans()
-        """When nothing of what is said may be recorded."""
         self._listener = listener
         self._chunk_frames = chunk_bytes // (2 * CHANNELS)
         self._next_frames = int(self._chunk_frames * (0.5 + next_phase() / 2 if staggered else 1))
@@ -161,7 +169,10 @@ class StereoRecorder(WholeCallEvents):
             inbox.arrivals.append((frame, now))  # type: ignore[arg-type]  # an inbox holds audio
         else:
             with self._guard:
-                await self._handle(frame, direction, now)
+                if isinstance(frame, _AUDIO):
+                    await self._record(frame, now)
+                else:
+                    await self._handle(frame, direction, now)
         await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -172,10 +183,8 @@ class StereoRecorder(WholeCallEvents):
             await self._listener.on_cleanup()
 
     async def _handle(self, frame: Frame, direction: FrameDirection, now: int) -> None:
-        if isinstance(frame, _AUDIO):
-            await self._record(frame, now)
-            return
-        self._lay(self._intake)
+        if isinstance(frame, _PLACED):
+            self._lay(self._intake)
         if not self.after_output and comes_from_output(frame, direction):
             self.after_output = True
             self._tape.pace()
