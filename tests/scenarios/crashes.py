@@ -7,7 +7,6 @@ module it kills that script at some moment and delivers what is left.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 import wave
@@ -89,20 +88,7 @@ async def missing(local: LocalRoark, spool_dir: Path, call_id: str, secs: float)
     Returns:
         What is wrong with the call at Roark.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scenarios.crashes", call_id),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ
-        | {"PYTHONPATH": exits.TESTS}
-        | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key", "ROARK_SPOOL_DIR": str(spool_dir)},
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()
-    await asyncio.sleep(secs)
-    process.kill()
-    said = (await process.stdout.read()).decode().splitlines()
-    await process.wait()
+    said = await exits.killed(secs, local, spool_dir, "scenarios.crashes", call_id)
     async for _ in Recovery(spool_dir, local.url, "key").deliver():
         pass
     facts = [line.split(" ", 1) for line in said if line.endswith((".", "0", *"123456789"))]

@@ -8,7 +8,6 @@ holds one with a spool until the process is killed, and redacts what is secret.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 import time
@@ -261,19 +260,8 @@ async def leaked(local: LocalRoark, folder: Path, call_id: str, secs: float) -> 
     The spool is delivered before Roark is asked.
     """
     spool_dir = folder / "spool"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "scenarios.disclosure", "speak_until_killed", call_id),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ
-        | {"PYTHONPATH": exits.TESTS}
-        | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key", "ROARK_SPOOL_DIR": str(spool_dir)},
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()
-    await asyncio.sleep(secs)
-    process.kill()
-    await process.wait()
+    script = ("scenarios.disclosure", "speak_until_killed", call_id)
+    await exits.killed(secs, local, spool_dir, *script)
     found = found_in(spool_dir)
     async for _ in Recovery(spool_dir, local.url, "key").deliver():
         pass

@@ -93,5 +93,34 @@ async def arrives(local: LocalRoark, call_id: str, end: str, spool_dir: str = ""
     return transcript == [("assistant", "Hello."), ("user", "Goodbye.")]
 
 
+async def killed(secs: float, local: LocalRoark, spool_dir: Path, *script: str) -> list[str]:
+    """Kill a script of this folder some seconds after its first line.
+
+    Args:
+        secs: The seconds.
+        local: Where its observer delivers to.
+        spool_dir: The observer's spool.
+        script: Its name and its arguments.
+
+    Returns:
+        The other lines that it has printed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *script),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ
+        | {"PYTHONPATH": TESTS}
+        | {"ROARK_BASE_URL": local.url, "ROARK_API_KEY": "key", "ROARK_SPOOL_DIR": str(spool_dir)},
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    await asyncio.sleep(secs)
+    process.kill()
+    said = (await process.stdout.read()).decode().splitlines()
+    await process.wait()
+    return said
+
+
 if __name__ == "__main__":
     asyncio.run(hold(*sys.argv[1:]))
