@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,3 +129,24 @@ async def test_a_recorder_of_the_caller_hands_out_no_audio_of_a_pause(
     await recorder.finish()
     paused = {number for number in range(3) if number < end and begin < number + 1}
     assert feed.chunks == [silence(4000) if n in paused else audio[n] for n in range(3)]
+
+
+async def test_a_call_may_end_in_a_pause(feed: Feed) -> None:
+    """Its recording is as long as the call, and the event of the stop is not called again."""
+    stops = []
+
+    async def stopped(_: object) -> None:
+        stops.append(feed.clock.now)
+
+    await feed.play(microphone(tone(1, OUT_RATE), rate=OUT_RATE))
+    feed.recorder.pauses.begin(feed.clock.now)
+    if "on_recording_stopped" in feed.recorder._event_handlers:  # noqa: SLF001  # newer Pipecats have it
+        feed.recorder.add_event_handler("on_recording_stopped", stopped)
+    await feed.play(microphone(tone(1, OUT_RATE), 1, rate=OUT_RATE))
+    for _ in range(2):
+        await feed.recorder.finish()
+    await asyncio.sleep(0)
+    user, _ = feed.recorded()
+    assert audible_secs(user) == close([(0, 1)])
+    assert len(user) == 2 * OUT_RATE
+    assert stops == []
