@@ -335,7 +335,38 @@ async def test_a_stop_by_the_caller_is_a_pause() -> None:
     clock.now = 1500 * MS
     await recorder.observe(pushed(microphone(), caller, 500))
     assert [*recorder.pauses] == [(200 * MS, 1500 * MS)]
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    for at in (2000, 2020):
+        clock.now = at * MS
+        await recorder.observe(pushed(microphone(), caller, at))
+    await caller.start_recording()
+    clock.now = 2040 * MS
+    await recorder.observe(pushed(microphone(), caller, 2040))
+    assert [*recorder.pauses] == [(200 * MS, 1500 * MS), (2000 * MS, 2020 * MS)]
     await recorder.observe(pushed(EndFrame(), caller, 600))
     await caller.stop_recording()  # type: ignore[no-untyped-call]
     await recorder.observe(pushed(microphone(), caller, 700))
     assert not recorder.pauses.open
+
+
+async def test_what_a_stop_hands_out_is_heard() -> None:
+    """A stopped processor records nothing, so its audio is of no pause, whenever it comes."""
+    caller, clock, feed = Caller(), Clock(), Feed()
+    await start(caller, clock, OUT_RATE)
+    recorder = ExternalRecorder(caller, feed, clock.get_time)
+    await recorder.observe(pushed(microphone(), caller, 100))
+    await caller.stop_recording()  # type: ignore[no-untyped-call]
+    clock.now = 1200 * MS
+    await recorder.observe(pushed(microphone(), caller, 200))
+    await recorder._on_audio_data(caller, b"\1" * 400, OUT_RATE, 2)  # noqa: SLF001
+    recorder.pauses.end(1300 * MS)
+    recorder.pauses.begin(1400 * MS)
+    clock.now = 1500 * MS
+    await recorder._on_audio_data(caller, b"\2" * 400, OUT_RATE, 2)  # noqa: SLF001
+    await recorder.finish()
+    assert feed.chunks == [b"\1" * 400, b"\2" * 400]
+    recorder = ExternalRecorder(caller, feed, clock.get_time)
+    recorder.pauses.begin(1400 * MS)
+    await recorder._on_audio_data(caller, b"\3" * 400, OUT_RATE, 2)  # noqa: SLF001
+    await recorder.finish()
+    assert feed.chunks[2] == bytes(400)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.listener import Listener
 
 _ENDS = (EndFrame, CancelFrame, StopFrame)
+_NEAR_NS = SECOND // 10
 _HANDLER_ROUNDS = 3
 """Turns of the event loop in which the handlers of the last audio run."""
 
@@ -75,6 +76,8 @@ class ExternalRecorder:
         self._listener = listener
         self._now = now
         self._stopped = self._ended = False
+        self._stops = Spans()
+        self._looked = 0
         self._since = 0  # when the audio began that is handed out next
         processor.add_event_handler("on_audio_data", self._on_audio_data)
 
@@ -129,8 +132,9 @@ class ExternalRecorder:
     ) -> None:
         self.sample_rate, self.num_channels = sample_rate, num_channels
         since, self._since = self._since, self._now()
-        paused = self.pauses.within(since, self._since)
-        self._listener.on_audio(silence(len(audio)) if paused else audio)
+        self._listener.on_audio(
+            silence(len(audio)) if self._may_be_paused(since, self._since) else audio
+        )
         task = asyncio.create_task(self._measure(audio, sample_rate, num_channels))
         self._measuring.add(task)
         task.add_done_callback(self._measuring.discard)
@@ -141,15 +145,27 @@ class ExternalRecorder:
     def _note_stop(self, at: int, *, stopped: bool) -> None:
         """Note whether the caller has stopped the processor; its stop at the end is no pause.
 
-        A frame is seen late, so the processor stopped no earlier than the frame passed it, and
-        started no later than now.
+        A frame is seen late, so the processor stopped no earlier than the frame passed it. It
+        started between the look before and now; if both are near, no word fits in between.
         """
+        now, before = self._now(), self._looked
+        self._looked = now
         if stopped and not (self._stopped or self._ended):
-            self.pauses.begin(at)
+            for spans in (self.pauses, self._stops):
+                spans.begin(at)
         elif self._stopped and not stopped:
-            self._since = self._now()
-            self.pauses.end(self._since)
+            self._since = now
+            for spans in (self.pauses, self._stops):
+                spans.end(before if now - before <= _NEAR_NS else now)
         self._stopped = stopped
+
+    def _may_be_paused(self, since: int, until: int) -> bool:
+        """Return whether audio of a time may be of a pause; a stopped processor records none."""
+        stops = [*self._stops]
+        return any(
+            not any(first <= begin and (last is None or end <= last) for first, last in stops)
+            for begin, end in self.pauses.within(since, until)
+        )
 
     async def _measure(self, audio: bytes, sample_rate: int, num_channels: int) -> None:
         """Measure audio in the order in which it came, and let others work between the pieces."""
