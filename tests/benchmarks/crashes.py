@@ -8,7 +8,6 @@ Prints what was wrong with each call, if anything, and how many were right; exit
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 import tempfile
 from pathlib import Path
@@ -17,28 +16,20 @@ from loguru import logger
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scenarios import crashes
-
-AT_ONCE = 2
+from scenarios import crashes, exits
 
 
 async def main(runs: int) -> int:
     """Kill that many calls."""
     logger.remove()
-    places = asyncio.Semaphore(AT_ONCE)
     with tempfile.TemporaryDirectory() as folder:
         async with crashes.roark(Path(folder) / "calls") as local:
 
-            async def once(run: int) -> bool:
-                secs = random.uniform(0, crashes.CALL_SECS)  # noqa: S311
-                async with places:
-                    spool_dir = Path(folder) / f"spool {run}"
-                    faults = await crashes.missing(local, spool_dir, f"call {run}", secs)
-                for fault in faults:
-                    print(f"killed after {secs:.3f} s: {fault}")
-                return not faults
+            async def faults(run: int, secs: float) -> list[str]:
+                spool_dir = Path(folder) / f"spool {run}"
+                return await crashes.missing(local, spool_dir, f"call {run}", secs)
 
-            right = sum(await asyncio.gather(*(once(run) for run in range(runs))))
+            right = await exits.kill_at_random(runs, crashes.CALL_SECS, faults)
     print(f"{right} of {runs} killed calls arrived as they must")
     return 0 if right == runs else 1
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import sys
 import tempfile
 import time
@@ -30,7 +29,6 @@ from scenarios import disclosure, exits, outages
 if TYPE_CHECKING:
     from pipecat_roark import ToolCall, Turn
 
-AT_ONCE = 2
 CALL_SECS = 12.0
 SLOW_SECS = 0.02
 
@@ -69,22 +67,14 @@ async def show_paces(folder: Path) -> None:
 async def main(runs: int) -> int:
     """Kill that many calls."""
     logger.remove()
-    places = asyncio.Semaphore(AT_ONCE)
     with tempfile.TemporaryDirectory() as folder:
         await show_paces(Path(folder) / "paces")
         async with exits.roark(Path(folder) / "calls", SLOW_SECS) as local:
 
-            async def once(run: int) -> bool:
-                secs = random.uniform(0, CALL_SECS)  # noqa: S311
-                async with places:
-                    found = await disclosure.leaked(
-                        local, Path(folder) / str(run), f"call {run}", secs
-                    )
-                if found:
-                    print(f"killed after {secs:.3f} s: {', '.join(sorted(found))}")
-                return not found
+            async def found(run: int, secs: float) -> set[str]:
+                return await disclosure.leaked(local, Path(folder) / str(run), f"call {run}", secs)
 
-            clean = sum(await asyncio.gather(*(once(run) for run in range(runs))))
+            clean = await exits.kill_at_random(runs, CALL_SECS, found)
     print(f"{clean} of {runs} killed calls left nothing secret")
     return 0 if clean == runs else 1
 

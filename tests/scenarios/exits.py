@@ -21,6 +21,8 @@ from pipecat_roark.local import LocalRoark
 from support.calls import Call
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from aiohttp.typedefs import Handler
 
 ENDS = ("end frame", "cancelled", "cancelled while ending", "SIGINT", "SIGTERM")
@@ -120,6 +122,32 @@ async def killed(secs: float, local: LocalRoark, spool_dir: Path, *script: str) 
     said = (await process.stdout.read()).decode().splitlines()
     await process.wait()
     return said
+
+
+async def kill_at_random(
+    runs: int, call_secs: float, faults: Callable[[int, float], Awaitable[Iterable[str]]]
+) -> int:
+    """Kill calls at random moments, two at a time, and print what is wrong with each.
+
+    Args:
+        runs: How many calls.
+        call_secs: Length of a call.
+        faults: Holds and kills the call of a number after some seconds; returns what is wrong.
+
+    Returns:
+        With how many nothing is wrong.
+    """
+    places = asyncio.Semaphore(2)
+
+    async def once(run: int) -> bool:
+        secs = random.uniform(0, call_secs)  # noqa: S311
+        async with places:
+            found = [*await faults(run, secs)]
+        for fault in found:
+            print(f"killed after {secs:.3f} s: {fault}")
+        return not found
+
+    return sum(await asyncio.gather(*map(once, range(runs))))
 
 
 if __name__ == "__main__":

@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
-    InputAudioRawFrame,
-    OutputAudioRawFrame,
-    StopFrame,
-)
+from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
 from pipecat_roark import compat
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.layout import Layout
-from pipecat_roark.recording.recorder import comes_from_output, follows_output
+from pipecat_roark.recording.recorder import ENDS, comes_from_output, follows_output
 from pipecat_roark.silence import silence
 from pipecat_roark.spans import Spans
 
@@ -30,8 +24,8 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import OffsetMs, Speaker
     from pipecat_roark.recording.listener import Listener
 
-_ENDS = (EndFrame, CancelFrame, StopFrame)
 _NEAR_NS = SECOND // 10
+"""Two looks at the processor that are no further apart leave no room for a word."""
 _HANDLER_ROUNDS = 3
 """Turns of the event loop in which the handlers of the last audio run."""
 
@@ -102,7 +96,7 @@ class ExternalRecorder:
         self.after_output |= comes_from_output(frame, data.direction)
         records = compat.is_recording(self.processor, otherwise=True)
         self._note_stop(data.timestamp, stopped=not records)
-        self._ended |= isinstance(frame, _ENDS)
+        self._ended |= isinstance(frame, ENDS)
         if not records:
             self.places.pause(data.timestamp)
         elif isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)) and frame.sample_rate > 0:

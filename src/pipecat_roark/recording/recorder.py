@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 TICK_SECS = 0.5
 """How often audio is handed out while no frame comes; a chunk is longer than this."""
 _AUDIO = (InputAudioRawFrame, OutputAudioRawFrame)
-_ENDS = (EndFrame, CancelFrame, StopFrame)
+ENDS = (EndFrame, CancelFrame, StopFrame)
 _PLACED = (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -199,7 +199,7 @@ class StereoRecorder(WholeCallEvents):
             await self.start_recording()
         elif isinstance(frame, compat.RECORDING_STOPS):
             await self.stop_recording()
-        elif isinstance(frame, _ENDS):
+        elif isinstance(frame, ENDS):
             await self.finish()
         self._listener.on_frame(frame, now, self._tape)
 
