@@ -130,7 +130,7 @@ class Call:
         event = self.gate.call_ended(report)
         with self._boundary:
             self.state.ended(at, reason)
-            await self.gate.settle(self._draft(self.gate.recorded))
+            await self.gate.settle(self._draft)
             report = self.report()
             event = self.gate.call_ended(report)
         with self._boundary:

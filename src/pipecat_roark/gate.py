@@ -205,17 +205,17 @@ class Gate:
         """
         return wire.call_ended(report, datetime.now(timezone.utc))
 
-    async def settle(self, report: CallReport) -> None:
+    async def settle(self, report: Callable[[bool], CallReport]) -> None:
         """Judge what is left of a call that has ended, and let its audio out.
 
         Args:
-            report: The call as it is known, with nothing masked.
+            report: Returns the call as it is known, given whether there is a recording.
         """
         if self._redactor is not None and self._consent.given:
             now = asyncio.get_running_loop().time()
-            report = self._to_judge(report)
-            await self._redactor.judge(report, now + _SETTLE_SHARE * self._settings.deadline_secs)
-            self._release(math.inf, silenced(self._redactor.apply(report)))
+            known = self._to_judge(report(self.recorded))
+            await self._redactor.judge(known, now + _SETTLE_SHARE * self._settings.deadline_secs)
+            self._release(math.inf, silenced(self._redactor.apply(known)))
 
     async def end(self, event: bytes, *, spent_secs: float) -> None:
         """Let `call-ended` out and wait until the call is delivered, within the deadline.

@@ -159,7 +159,7 @@ async def test_the_end_judges_what_is_left(local: LocalRoark) -> None:
     gate.audio(PCM)
     known = report(turn(1, 2), ended_at=at(9), **FORMAT)
     assert gate.report(known).turns[0].content == "[redacted]"
-    await gate.settle(known)
+    await gate.settle(lambda _: known)
     assert gate.report(known).turns == known.turns
     await end(gate, turns=known.turns)
     assert published == [PCM]
@@ -173,7 +173,7 @@ async def test_without_anything_to_judge_the_end_settles_nothing(local: LocalRoa
         gate, published = made(**options)
         gate.start(NOW)
         gate.audio(PCM)
-        await gate.settle(report(turn(1, 2), ended_at=at(9), **FORMAT))
+        await gate.settle(lambda _: report(turn(1, 2), ended_at=at(9), **FORMAT))
         await end(gate)
         assert published == []
     assert list(local.calls) == ["call-1"]
