@@ -136,6 +136,17 @@ def test_what_redaction_left_empty_is_not_sent() -> None:
     ]
 
 
+@pytest.mark.parametrize(("offset", "fits"), [(0, True), (2**53 - 1, True), (2**53, False)])
+def test_an_offset_that_no_reader_has_exactly_is_left_out(offset: int, fits: bool) -> None:  # noqa: FBT001
+    """The contract refuses it, and with it the whole event."""
+    turn = replace(TURN, start_ms=0, end_ms=offset)
+    report = replace(REPORT, turns=(turn,), tool_calls=(replace(CALL, offset_ms=offset),))
+    event = strict(wire.call_ended(report, LATER))
+    assert [*contract.EVENT(event, "")] == []
+    assert ("endAudioOffsetMs" in event["transcript"][0]) is fits
+    assert ("audioOffsetMs" in event["toolCalls"][0]) is fits
+
+
 def test_chunk_upload() -> None:
     """The request for a URL has the same bytes each time."""
     assert wire.chunk_upload("call#1", 0) == (

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLE_RATE = 768_000
 _MAX_CHANNELS = 2
+_MAX_OFFSET_MS = 2**53 - 1
+"""The largest integer that every reader of JSON has exactly."""
 _LANGUAGE = re.compile(r"([a-z]{2,8}|[xi](?=-))(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 
 
@@ -168,9 +170,11 @@ def _transcript(turns: list[Turn], *, recorded: bool) -> list[TranscriptTurn]:
         record = _turn(turn)
         start, end = turn.start_ms, turn.end_ms
         # On one track, no turn lies before an earlier one.
-        if recorded and start is not None and end is not None and start >= reached[turn.role]:
-            record["audioOffsetMs"] = reached[turn.role] = start
-            record["endAudioOffsetMs"] = max(start, end)
+        if recorded and start is not None and end is not None:
+            end = max(start, end)
+            if reached[turn.role] <= start and end <= _MAX_OFFSET_MS:
+                record["audioOffsetMs"] = reached[turn.role] = start
+                record["endAudioOffsetMs"] = end
         records.append(record)
     return records
 
@@ -198,7 +202,7 @@ def _tool_calls(calls: list[ToolCall], *, recorded: bool) -> list[ToolCallRecord
         tool_call_id = unique_id(call.tool_call_id, ids)
         ids.add(tool_call_id)
         for record, offset in _tool_call(call, tool_call_id):
-            if recorded and offset is not None and offset >= 0:
+            if recorded and offset is not None and 0 <= offset <= _MAX_OFFSET_MS:
                 record["audioOffsetMs"] = offset
             records.append(record)
     return records
