@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipecat_roark import wire
 from pipecat_roark.delivery import recovery
@@ -38,7 +38,7 @@ from pipecat_roark.privacy.redactor import Redactor
 from pipecat_roark.privacy.silenced import place, silenced
 from pipecat_roark.receipt import Cause
 from pipecat_roark.spool.owner import fingerprint
-from pipecat_roark.spool.spool import NoSpool
+from pipecat_roark.spool.spool import NoSpool, Tail
 from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
     from pipecat_roark.spool.spool import Spool
+
+    _Report: TypeAlias = Callable[[bool], CallReport]
+    _TailOf: TypeAlias = Callable[[int], tuple[bytes, int]]
 
 JUDGE_SECS = 1.0
 """How often closed turns are looked for, at most."""
@@ -165,30 +168,30 @@ class Gate:
         if self._consent.refuse():
             self._held.clear()
 
-    async def follow(self, report: Callable[[bool], CallReport], tail: Callable[[], bytes]) -> None:
+    async def follow(self, report: _Report, tail: _TailOf) -> None:
         """Keep the spool up to date, and judge what can be judged, until it is cancelled.
 
         Args:
             report: Returns the call as it is known, given whether there is a recording.
-            tail: Returns the audio that is in no chunk yet.
+            tail: Returns the audio that is in no chunk yet, as `Recorder.tail` does.
         """
 
         def draft(recorded: bool) -> wire.CallEnded:  # noqa: FBT001
             event_at = datetime.now(timezone.utc)
             return wire.call_ended_event(self.report(report(recorded)), event_at)
 
-        def waiting() -> tuple[int, bytes]:
+        def waiting(before: Tail) -> Tail:
             # Audio that is not judged must not reach the disk.
             keeps = self._redactor is None and "audio" in self._settings.capture
-            return self._delivery.chunks, tail() if keeps else b""
+            return before.next(self._delivery.chunks, tail) if keeps else before
 
         if await self._consent.wait():
             judging = [] if self._redactor is None else [self._judge(self._redactor, report)]
             await asyncio.gather(self._spool.follow(draft, waiting), *judging)
 
-    def note_change(self) -> None:
-        """Let the spool know that the report has changed."""
-        self._spool.changed.set()
+    def note_change(self, *, only_audio: bool = False) -> None:
+        """Let the spool know that the report has changed; see `Spool.note_change`."""
+        self._spool.note_change(only_audio=only_audio)
 
     async def deliver_left(self) -> None:
         """Deliver what earlier calls left in the spool."""
@@ -205,7 +208,7 @@ class Gate:
         """
         return wire.call_ended(report, datetime.now(timezone.utc))
 
-    async def settle(self, report: Callable[[bool], CallReport]) -> None:
+    async def settle(self, report: _Report) -> None:
         """Judge what is left of a call that has ended, and let its audio out.
 
         Args:
@@ -239,7 +242,7 @@ class Gate:
     def _to_judge(self, report: CallReport) -> CallReport:
         return without_paused(with_captured(report, self._settings.capture))
 
-    async def _judge(self, redactor: Redactor, report: Callable[[bool], CallReport]) -> None:
+    async def _judge(self, redactor: Redactor, report: _Report) -> None:
         """Judge turns as they close, and let out the audio before those that are open."""
         guard, clock = ErrorBoundary("redaction"), asyncio.get_running_loop().time
         while True:

@@ -226,7 +226,7 @@ class Watcher:
     def _read(self, frame: Frame, seen: Sighting) -> None:
         with self.boundary.reading(type(frame).__name__):
             self._reader.read(frame, seen)
-        self.call.gate.note_change()
+        self.call.gate.note_change(only_audio=isinstance(frame, AUDIO_FRAMES))
 
     async def _ended(self, report: CallReport) -> None:
         if report.started_at is not None:  # else the report failed, which was logged

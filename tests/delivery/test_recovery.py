@@ -23,6 +23,7 @@ from pipecat_roark.report import CallReport
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
+from pipecat_roark.spool.spool import Tail
 from pipecat_roark.spool.writer import SpoolWriter
 from scenarios import crashes
 from scenarios.faults import AT, FOR_GOOD, KEY, answer, first, hang
@@ -642,9 +643,9 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
         return event
 
     following = asyncio.create_task(
-        writer.follow(draft, lambda: (0, audio if kept == "tail" else b""))
+        writer.follow(draft, lambda _: Tail(pcm=audio if kept == "tail" else b""))
     )
-    writer.changed.set()
+    writer.note_change()
     await asyncio.sleep(0.6)
     audio = PCM[0]
     if kept == "chunk":

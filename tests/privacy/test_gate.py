@@ -70,7 +70,7 @@ async def test_consent_lets_everything_out(local: LocalRoark, before: bool) -> N
 async def test_refused_consent_ends_every_wait(local: LocalRoark) -> None:
     """Nothing is held any more, and nobody goes on."""
     gate, published = made(consent_required=True)
-    following = asyncio.create_task(gate.follow(lambda _: report(), lambda: PCM))
+    following = asyncio.create_task(gate.follow(lambda _: report(), lambda _: (PCM, 0)))
     gate.start(NOW)
     gate.audio(PCM)
     await asyncio.sleep(0)
@@ -137,7 +137,7 @@ async def test_turns_are_judged_as_they_close(
         said = turn(0, 0.1, start_ms=400, end_ms=600)
         return report(said, settled_ms=200 if recorded else None, **FORMAT)
 
-    following = asyncio.create_task(gate.follow(known, lambda: PCM))
+    following = asyncio.create_task(gate.follow(known, lambda _: (PCM, 0)))
     while len(published) < 2:  # noqa: ASYNC110  # the gate tells nobody else
         await asyncio.sleep(0.001)
     following.cancel()

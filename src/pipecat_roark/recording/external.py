@@ -104,9 +104,9 @@ class ExternalRecorder:
             length = frame.num_frames * SECOND // frame.sample_rate
             self.places.add_frame(speaker, data.timestamp, length)
 
-    def tail(self) -> bytes:
+    def tail(self, start: int) -> tuple[bytes, int]:
         """Return nothing: the processor's audio is known only when it is handed out."""
-        return b""
+        return b"", start
 
     async def finish(self) -> None:
         """Hand out the rest of the audio, and measure it.
