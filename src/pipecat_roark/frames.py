@@ -65,6 +65,14 @@ if TYPE_CHECKING:
 
 END_FRAMES = (EndFrame, CancelFrame, StopFrame)
 AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
+GROWING_FRAMES = (
+    *AUDIO_FRAMES,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    LLMTextFrame,
+    InterimTranscriptionFrame,
+)
+"""These only tell more of a turn that goes on; others finish something."""
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _NO_LANGUAGES = ("auto", "multi", "und")
 """What recognizers report when they do not know the language."""

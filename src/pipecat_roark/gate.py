@@ -189,9 +189,9 @@ class Gate:
             judging = [] if self._redactor is None else [self._judge(self._redactor, report)]
             await asyncio.gather(self._spool.follow(draft, waiting), *judging)
 
-    def note_change(self, *, only_audio: bool = False) -> None:
+    def note_change(self, *, growing: bool = False) -> None:
         """Let the spool know that the report has changed; see `Spool.note_change`."""
-        self._spool.note_change(only_audio=only_audio)
+        self._spool.note_change(growing=growing)
 
     async def deliver_left(self) -> None:
         """Deliver what earlier calls left in the spool."""

@@ -38,6 +38,7 @@ from pipecat_roark.findings import Evidence, Marker
 from pipecat_roark.frames import (
     AUDIO_FRAMES,
     END_FRAMES,
+    GROWING_FRAMES,
     RELEVANT_FRAMES,
     SPEAKING_FRAMES,
     SPEAKING_OF_USER,
@@ -226,7 +227,7 @@ class Watcher:
     def _read(self, frame: Frame, seen: Sighting) -> None:
         with self.boundary.reading(type(frame).__name__):
             self._reader.read(frame, seen)
-        self.call.gate.note_change(only_audio=isinstance(frame, AUDIO_FRAMES))
+        self.call.gate.note_change(growing=isinstance(frame, GROWING_FRAMES))
 
     async def _ended(self, report: CallReport) -> None:
         if report.started_at is not None:  # else the report failed, which was logged

@@ -78,14 +78,15 @@ async def test_a_machine_that_stays_in_trouble_costs_the_spool(
     await writer.close(done=True)
 
 
-@pytest.mark.parametrize(("heard_secs", "made"), [(1000.0, 1), (0.0, 2)])
+@pytest.mark.parametrize(("grown_secs", "made"), [(1000.0, 1), (0.0, 2)])
 async def test_what_only_goes_on_can_wait(
-    heard_secs: float, made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grown_secs: float, made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Audio of the bot comes 25 times a second; a draft for each would cost too much."""
     monkeypatch.setattr("pipecat_roark.spool.writer.NOTE_SECS", 0.001)
+    monkeypatch.setattr("pipecat_roark.spool.writer.DRAFT_SECS", 0)
     monkeypatch.setattr("pipecat_roark.spool.writer.DRAFT_SHARE", 1e9)
-    monkeypatch.setattr("pipecat_roark.spool.writer.HEARD_SECS", heard_secs)
+    monkeypatch.setattr("pipecat_roark.spool.writer.GROWN_SECS", grown_secs)
     writer, drafts, looks = SpoolWriter(tmp_path, "call#1", owner="somebody"), 0, 0
 
     def draft(_: bool) -> CallEnded:  # noqa: FBT001
@@ -107,7 +108,7 @@ async def test_what_only_goes_on_can_wait(
     following = asyncio.create_task(writer.follow(draft, tail))
     await look()
     assert drafts == 1
-    writer.note_change(only_audio=True)
+    writer.note_change(growing=True)
     await look()
     assert drafts == made
     writer.note_change()

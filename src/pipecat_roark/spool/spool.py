@@ -52,11 +52,11 @@ class Spool(Protocol):
     def unkept(self) -> int:
         """How many chunks have neither arrived nor found room on the disk."""
 
-    def note_change(self, *, only_audio: bool = False) -> None:
+    def note_change(self, *, growing: bool = False) -> None:
         """Note that the draft of `call-ended` may have changed.
 
         Args:
-            only_audio: Whether no more changed than how far a turn that goes on was heard.
+            growing: Whether no more changed than what is known of a turn that goes on.
         """
 
     def keep_event(self, name: str, event: bytes) -> None:
@@ -95,7 +95,7 @@ class NoSpool:
     healthy = False
     unkept = 0
 
-    def note_change(self, *, only_audio: bool = False) -> None:
+    def note_change(self, *, growing: bool = False) -> None:
         """Do nothing."""
 
     def keep_event(self, name: str, event: bytes) -> None:

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 MAX_BACKLOG = 64
 """Writes that may wait for the disk."""
 NOTE_SECS = 0.5
-"""How often the tail of the recording is written, and at most a draft of `call-ended`."""
-HEARD_SECS = 2.0
-"""How often a draft is made in which nothing but a turn that goes on is longer."""
+"""How often the tail of the recording is written."""
+DRAFT_SECS = 0.05
+"""How often a draft of `call-ended` is made at most; what is finished is in it by then."""
+GROWN_SECS = 2.0
+"""How often one is made while a turn only goes on."""
 DRAFT_SHARE = 0.1
 """Largest share of the event loop's time for drafts; the draft of a long call takes longer."""
 DISK_SECS = 2.0
@@ -76,7 +78,7 @@ class SpoolWriter:
         self._call = call
         self._thread = Thread("roark-spool")
         self._changed = asyncio.Event()
-        self._heard_more = False
+        self._grown = False
         self._draft = CallEnded()
         self._tail = Tail()
         self._recorded = False
@@ -88,10 +90,10 @@ class SpoolWriter:
         """How many chunks have neither arrived nor found room on the disk."""
         return len(self._unkept)
 
-    def note_change(self, *, only_audio: bool = False) -> None:
+    def note_change(self, *, growing: bool = False) -> None:
         """Have the draft made anew, at once or in a while."""
-        self._heard_more = True
-        if not only_audio:
+        self._grown = True
+        if not growing:
             self._changed.set()
 
     def keep_event(self, name: str, event: bytes) -> None:
@@ -149,21 +151,21 @@ class SpoolWriter:
             tail: Returns the tail as of now, given the one before.
         """
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
-        draft_due = heard_due = clock()
+        draft_due = grown_due = clock()
         while self.healthy:
             now = clock()
-            changed = self._changed.is_set() or (self._heard_more and now >= heard_due)
+            changed = self._changed.is_set() or (self._grown and now >= grown_due)
             drafts = changed and now >= draft_due
             if drafts:
                 self._changed.clear()
-                self._heard_more = False
+                self._grown = False
             with guard:
                 self._note_tail(tail(self._tail))
                 if drafts:  # after the tail, for its offsets lie within that audio
                     began = time.thread_time()
                     self._note_draft(draft(self._recorded))
                     busy_secs = (time.thread_time() - began) / DRAFT_SHARE
-                    draft_due, heard_due = now + max(NOTE_SECS, busy_secs), now + HEARD_SECS
+                    draft_due, grown_due = now + max(DRAFT_SECS, busy_secs), now + GROWN_SECS
             tail_due = now + NOTE_SECS
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), tail_due - clock())
