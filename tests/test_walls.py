@@ -174,7 +174,7 @@ RULES: dict[str, Rule] = {
         "only these modules must follow the changes of Pipecat",
         typed_by=(".recording.listener", ".sighting", ".synthesis", ".tool_frames", ".clocks"),
     ),
-    "httpx": Outside(("httpx",), (".delivery.client",), "one module sends requests"),
+    "httpx": Outside(("httpx",), (".delivery.connections",), "one module sends requests"),
     "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),
     "locks": Outside(("filelock", "fcntl"), (".spool",), "one room locks files"),
     "audio": Outside(
@@ -360,7 +360,7 @@ IMPURE = (
     *PIPECAT_SHELLS,
     *(".observer", ".watcher", ".frames", ".tool_frames", ".sighting", ".synthesis", ".compat"),
     *(".call", ".cli", ".gate"),
-    *(".delivery.client", ".delivery.recovery"),
+    ".delivery.connections",
 )
 """Modules whose import loads Pipecat or httpx."""
 IMPORT_EACH = """
