@@ -25,7 +25,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipecat_roark import wire
-from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.delivery.discarded import discarded
@@ -37,9 +36,7 @@ from pipecat_roark.privacy.publisher import Publisher
 from pipecat_roark.privacy.redactor import Redactor
 from pipecat_roark.privacy.silenced import place, silenced
 from pipecat_roark.receipt import Cause
-from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.spool import NoSpool, Tail
-from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,10 +78,7 @@ class Gate:
     ) -> None:
         self._settings = settings
         self._pipecat_call_id = pipecat_call_id
-        self._spool: Spool = NoSpool()
-        if settings.spool_dir is not None:
-            owner = fingerprint(settings.api_key, settings.base_url)
-            self._spool = SpoolWriter(settings.spool_dir, pipecat_call_id, owner=owner)
+        self._spool = _spool(settings, pipecat_call_id)
         self._delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,
@@ -197,6 +191,8 @@ class Gate:
         """Deliver what earlier calls left in the spool."""
         spool_dir, agent = self._settings.spool_dir, self._settings
         if spool_dir is not None:
+            from pipecat_roark.delivery import recovery  # noqa: PLC0415  # as in `_spool`
+
             await recovery.deliver_left(spool_dir, agent.base_url, agent.api_key)
 
     @staticmethod
@@ -263,3 +259,14 @@ class Gate:
         for part in self._held.release(until, spans):
             self._delivery.add_audio(part.pcm, lost=_FULL if part.lost else None)
             self._publisher.put(part.pcm)
+
+
+def _spool(settings: Settings, pipecat_call_id: str) -> Spool:
+    """Return the call's spool; what a spool needs is loaded only if there is one."""
+    if settings.spool_dir is None:
+        return NoSpool()
+    from pipecat_roark.spool.owner import fingerprint  # noqa: PLC0415
+    from pipecat_roark.spool.writer import SpoolWriter  # noqa: PLC0415
+
+    owner = fingerprint(settings.api_key, settings.base_url)
+    return SpoolWriter(settings.spool_dir, pipecat_call_id, owner=owner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,14 +15,21 @@ class ExchangeError(Exception):
     """An exchange that broke off; the text names the kind of error, and nothing of the request."""
 
 
-@dataclass(frozen=True, slots=True)
 class Request:
-    """A request, as often as it is sent."""
+    """A request, as often as it is sent.
 
-    method: str
-    url: str
-    body: bytes
-    headers: Mapping[str, str]
+    Args:
+        method: Its method.
+        url: Its URL; it may contain a signature.
+        body: Its body.
+        headers: Its headers; they may contain the key.
+    """
+
+    def __init__(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self.method = method
+        self.url = url
+        self.body = body
+        self.headers = headers
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces, so that the time to stand still is that of one of them."""
@@ -31,13 +37,13 @@ class Request:
             yield self.body[start : start + _PIECE_BYTES]
 
 
-@dataclass(slots=True)
 class Reply:
     """What is known of a reply so far; the status is 0 before its first line."""
 
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self.body = bytearray()
 
     @property
     def is_success(self) -> bool:
