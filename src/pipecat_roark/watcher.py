@@ -45,7 +45,6 @@ from pipecat_roark.frames import (
     FrameReader,
 )
 from pipecat_roark.guard import ErrorBoundary
-from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
 from pipecat_roark.sighting import Sighting, forget_oldest
 
@@ -95,8 +94,7 @@ class Watcher:
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES, staggered=True)
         else:
-            _check(processor, settings)
-            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
+            self.recorder = _external(processor, settings, self, self._clocks.now)
         self.call = Call(
             settings,
             pipecat_call_id,
@@ -264,8 +262,10 @@ class Watcher:
         )
 
 
-def _check(processor: object, settings: Settings) -> None:
-    """Check that the application's own recorder can be used."""
+def _external(
+    processor: AudioBufferProcessor, settings: Settings, listener: Watcher, now: Callable[[], int]
+) -> Recorder:
+    """Return the application's own recorder, if it can be used."""
     if not isinstance(processor, AudioBufferProcessor):
         raise TypeError(
             "audio_buffer_processor must be an AudioBufferProcessor, "
@@ -276,6 +276,10 @@ def _check(processor: object, settings: Settings) -> None:
             "redact can't silence the audio of your own audio_buffer_processor: leave it out, or "
             'capture={"words", "tools"}'
         )
+    # Loaded only if it is needed, as most calls use our own.
+    from pipecat_roark.recording.external import ExternalRecorder  # noqa: PLC0415
+
+    return ExternalRecorder(processor, listener, now)
 
 
 class _Traits(NamedTuple):
