@@ -61,9 +61,7 @@ def quick_start_of_0_1(transport: BaseTransport, _: object) -> tuple[PipelineTas
 def own_id_of_0_1(transport: BaseTransport, _: object) -> tuple[PipelineTask, RoarkObserver]:
     """Build the program of 0.1.1 that is correlated with traces by an id of its own."""
     call_id = str(uuid.uuid4())
-    roark = RoarkObserver(
-        api_key="rk_live_...", agent_id="support-bot-v3", pipecat_call_id=call_id
-    )
+    roark = RoarkObserver(api_key="rk_live_...", agent_id="support-bot-v3", pipecat_call_id=call_id)
     pipeline = Pipeline([transport.input(), transport.output(), roark.audio_processor])
     task = PipelineTask(
         pipeline, params=params(observers=[roark]), enable_tracing=True, conversation_id=call_id
