@@ -73,6 +73,12 @@ async def bot(runner_args: RunnerArguments) -> None:
         await runner.run()
 
 
+@app.get("/")
+async def name() -> int:
+    """Return the process that answers."""
+    return os.getpid()
+
+
 @app.websocket("/")
 async def answer(websocket: WebSocket) -> None:
     """Hold one call of a server of our own, whose identity names the process."""
