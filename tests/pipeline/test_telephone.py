@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,13 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
+from fastapi import WebSocket  # noqa: TC002  # read by FastAPI
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, audible_secs, channel
-from support.telephone import LINE_RATE, Bot, Caller, listening, recorded
+from support.lines import LINE_RATE, Line, Plain, Plivo, Twilio
+from support.telephone import Bot, Caller, listening, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +47,21 @@ async def hold(caller: Caller, bot: Bot, local: LocalRoark) -> tuple[CallReport,
     async with listening(bot.answer) as url:
         await caller.call(url)
     return bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
+
+
+async def hold_all(calls: Sequence[tuple[Caller, Bot]]) -> None:
+    """Hold calls in one process at once, each to its end."""
+    bots = iter([bot for _, bot in calls])
+
+    async def answer(websocket: WebSocket) -> None:
+        await next(bots).answer(websocket)
+
+    async with listening(answer) as url:
+        holding = []
+        for caller, _ in calls:
+            holding.append(asyncio.create_task(caller.call(url)))
+            await asyncio.sleep(0.2)  # the bots answer in this order
+        await asyncio.gather(*holding)
 
 
 def near(spans: Sequence[Span], secs: float) -> list[object]:
@@ -76,7 +94,7 @@ def check_turns(caller: Caller, report: CallReport) -> None:
     assert spans(bots, caller) == near(caller.hears, LINE_SECS)
 
 
-def check_recording(caller: Caller, call: StoredCall) -> None:
+def check_recording(caller: Caller, call: StoredCall, bot_secs: float = LINE_SECS) -> None:
     """Check that both channels hold every sound at the caller's time."""
     assert call.complete
     assert call.recording is not None
@@ -84,7 +102,7 @@ def check_recording(caller: Caller, call: StoredCall) -> None:
     bot, _ = channel(call.recording, RIGHT)
     said = audible_secs(caller.audio(), LINE_RATE, pause=0.1)
     assert audible_secs(user, rate, pause=0.1) == near(said, TRACK_SECS)
-    assert audible_secs(bot, rate) == near(caller.hears, LINE_SECS)
+    assert audible_secs(bot, rate) == near(caller.hears, bot_secs)
 
 
 @pytest.mark.parametrize("loads", [0.0, 1.0, 2.5])
@@ -141,3 +159,42 @@ async def test_a_line_that_breaks(local: LocalRoark) -> None:
     assert starts == pytest.approx(begins, abs=LINE_SECS)
     assert ends == pytest.approx(caller.stays, abs=NOTICE_SECS)
     assert call.complete
+
+
+async def test_lines_of_every_kind_in_one_process(local: LocalRoark) -> None:
+    """Calls by two providers and over plain websockets arrive whole, each with its own words."""
+    lines: list[Line] = [Twilio(), Plivo(), Plain(), Plain()]
+    calls = [
+        (
+            Caller([(0.6, QUESTION if number % 2 else HELLO)], stays=4.5, line=line),
+            Bot(RoarkObserver(agent_id="front-desk"), line=line),
+        )
+        for number, line in enumerate(lines)
+    ]
+    await hold_all(calls)
+    assert len(local.calls) == len(calls)
+    for caller, bot in calls:
+        question, answer = bot.roark.report().turns
+        assert (question.content, answer.content) == ("Question 1.", "Answer 1.")
+        assert spans([question], caller) == near(caller.says(), LINE_SECS)
+        assert spans([answer], caller) == near(caller.hears, LINE_SECS)
+        check_recording(caller, local.calls[bot.roark.pipecat_call_id])
+
+
+async def test_a_caller_who_interrupts(local: LocalRoark) -> None:
+    """The telephone drops what it was sent, and the answer ends where the caller heard it last.
+
+    Of the marks behind the answers, only that of the answer that was played comes back.
+    """
+    line = Twilio()
+    caller = Caller([(0.4, HELLO), (3.6, HELLO)], stays=8.5, line=line)
+    roark = RoarkObserver(agent_id="front-desk")
+    report, call = await hold(caller, Bot(roark, speaks=2.5), local)
+    assert line.clears
+    assert line.marks == ["answer 2"]
+    _, cut, _, whole = report.turns
+    assert (cut.content, cut.unheard, cut.interrupted) == ("Answer", "1.", True)
+    assert (whole.content, whole.interrupted) == ("Answer 2.", False)
+    assert spans(report.turns[::2], caller) == near(caller.says(), LINE_SECS)
+    assert spans([cut, whole], caller) == near(caller.hears, NOTICE_SECS)
+    check_recording(caller, call, bot_secs=NOTICE_SECS)

@@ -19,7 +19,7 @@ if sys.version_info < (3, 11):
 from playwright.async_api import async_playwright
 
 from offline.caller import Caller, Line
-from support.audio import LEFT, RIGHT, audible_secs, channel
+from support.places import check_places
 from support.programs import dial, free_port, serving
 from support.telephone import SPEECH
 
@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Page
 
-    from pipecat_roark.local import LocalRoark, StoredCall
+    from pipecat_roark.local import LocalRoark
 
 pytestmark = [pytest.mark.live, pytest.mark.process]
 
 QUESTION = SPEECH / "weather.wav"
 SILENT_SECS = 1.5
 """When the browser's caller begins to speak, after the microphone was opened."""
-EDGE_SECS = 0.1
-"""How far an edge of real speech may be from what is loud in the recording."""
 PATIENCE_SECS = 60
 PAGE = """
 <script>
@@ -137,24 +135,6 @@ async def call_by_aiortc(port: int) -> None:
     await caller.hang_up()
 
 
-def check(call: StoredCall) -> None:
-    """Check that a call arrived whole, and that its turns are where they can be heard."""
-    assert call.complete, call.problems
-    assert call.ended is not None
-    assert call.recording is not None
-    assert call.ended["callEndedReason"] == "client-disconnected"
-    turns = call.ended["transcript"]
-    assert [(turn["role"], turn["content"]) for turn in turns] == [
-        ("user", "Question 1."),
-        ("assistant", "Answer 1."),
-    ]
-    for side, turn in zip((LEFT, RIGHT), turns, strict=True):
-        samples, rate = channel(call.recording, side)
-        ((begin, end),) = audible_secs(samples, rate, pause=0.5)
-        assert turn["audioOffsetMs"] / 1000 == pytest.approx(begin, abs=EDGE_SECS)
-        assert turn["endAudioOffsetMs"] / 1000 == pytest.approx(end, abs=EDGE_SECS)
-
-
 async def test_calls_of_the_development_runner(local: LocalRoark, tmp_path: Path) -> None:
     """Calls of a browser and of aiortc arrive whole, with their turns where they can be heard."""
     port = free_port()
@@ -162,5 +142,5 @@ async def test_calls_of_the_development_runner(local: LocalRoark, tmp_path: Path
     async with serving(*command, port=port, url=local.url):
         await asyncio.gather(call_by_browser(port, tmp_path), call_by_aiortc(port))
         for call_id in local.calls:
-            check(await local.wait_for_end(call_id, PATIENCE_SECS))
+            check_places(await local.wait_for_end(call_id, PATIENCE_SECS))
     assert len(local.calls) == 2
