@@ -136,31 +136,6 @@ async def test_what_waited_is_where_the_callers_own_recorder_has_it(local: Local
     assert places(report.turns[1::2]) == near(audible_secs(tones, rate), TRACK_SECS)
 
 
-async def test_a_call_on_hold(local: LocalRoark) -> None:
-    """A telephone that sends nothing for three seconds leaves everything at its time."""
-    caller = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8))
-    roark = RoarkObserver(agent_id="front-desk")
-    report, call = await hold(caller, Bot(roark), local)
-    check_turns(caller, report)
-    check_recording(caller, call)
-
-
-async def test_a_line_that_breaks(local: LocalRoark) -> None:
-    """A call that breaks off within an answer arrives whole, up to that moment."""
-    caller = Caller([(0.4, HELLO)], stays=2.5, breaks=True)
-    roark = RoarkObserver(agent_id="front-desk")
-    report, call = await hold(caller, Bot(roark), local)
-    question, answer = report.turns
-    ((begins, _),) = caller.hears
-    assert report.ended_reason == "client-disconnected"
-    assert (question.content, answer.content, answer.unheard) == ("Question 1.", "Answer", "1.")
-    assert answer.response_ms == pytest.approx(1000 * caller.waits()[0], abs=1000 * LINE_SECS)
-    ((starts, ends),) = spans([answer], caller)
-    assert starts == pytest.approx(begins, abs=LINE_SECS)
-    assert ends == pytest.approx(caller.stays, abs=NOTICE_SECS)
-    assert call.complete
-
-
 async def test_lines_of_every_kind_in_one_process(local: LocalRoark) -> None:
     """Calls by two providers and over plain websockets arrive whole, each with its own words."""
     lines: list[Line] = [Twilio(), Plivo(), Plain(), Plain()]
@@ -181,20 +156,52 @@ async def test_lines_of_every_kind_in_one_process(local: LocalRoark) -> None:
         check_recording(caller, local.calls[bot.roark.pipecat_call_id])
 
 
-async def test_a_caller_who_interrupts(local: LocalRoark) -> None:
-    """The telephone drops what it was sent, and the answer ends where the caller heard it last.
+def check_broken(caller: Caller, report: CallReport, call: StoredCall) -> None:
+    """Check that a call that broke off within an answer arrived whole, up to that moment."""
+    question, answer = report.turns
+    ((begins, _),) = caller.hears
+    assert report.ended_reason == "client-disconnected"
+    assert (question.content, answer.content, answer.unheard) == ("Question 1.", "Answer", "1.")
+    assert answer.response_ms == pytest.approx(1000 * caller.waits()[0], abs=1000 * LINE_SECS)
+    ((starts, ends),) = spans([answer], caller)
+    assert starts == pytest.approx(begins, abs=LINE_SECS)
+    assert ends == pytest.approx(caller.stays, abs=NOTICE_SECS)
+    assert call.complete
+
+
+def check_interrupted(caller: Caller, report: CallReport, call: StoredCall) -> None:
+    """Check that the telephone dropped what it was sent, and the answer ends where it was heard.
 
     Of the marks behind the answers, only that of the answer that was played comes back.
     """
-    line = Twilio()
-    caller = Caller([(0.4, HELLO), (3.6, HELLO)], stays=8.5, line=line)
-    roark = RoarkObserver(agent_id="front-desk")
-    report, call = await hold(caller, Bot(roark, speaks=2.5), local)
-    assert line.clears
-    assert line.marks == ["answer 2"]
+    assert isinstance(caller.line, Twilio)
+    assert caller.line.clears
+    assert caller.line.marks == ["answer 2"]
     _, cut, _, whole = report.turns
     assert (cut.content, cut.unheard, cut.interrupted) == ("Answer", "1.", True)
     assert (whole.content, whole.interrupted) == ("Answer 2.", False)
     assert spans(report.turns[::2], caller) == near(caller.says(), LINE_SECS)
     assert spans([cut, whole], caller) == near(caller.hears, NOTICE_SECS)
     check_recording(caller, call, bot_secs=NOTICE_SECS)
+
+
+async def test_calls_at_once_in_one_process(local: LocalRoark) -> None:
+    """A telephone that sends nothing for a while, a caller who interrupts, a line that breaks."""
+
+    def bot(speaks: float = 0.8) -> Bot:
+        return Bot(RoarkObserver(agent_id="front-desk"), speaks=speaks)
+
+    on_hold = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8)), bot()
+    interrupted = Caller([(0.4, HELLO), (3.6, HELLO)], stays=8.5), bot(speaks=2.5)
+    broken = Caller([(0.4, HELLO)], stays=2.5, breaks=True), bot()
+    await hold_all([on_hold, interrupted, broken])
+
+    def known(held: tuple[Caller, Bot]) -> tuple[Caller, CallReport, StoredCall]:
+        caller, bot = held
+        return caller, bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
+
+    caller, report, call = known(on_hold)
+    check_turns(caller, report)
+    check_recording(caller, call)
+    check_interrupted(*known(interrupted))
+    check_broken(*known(broken))
