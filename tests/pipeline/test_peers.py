@@ -1,7 +1,8 @@
-"""Calls through Pipecat's own transports for a sound card and for Daily, with the ends replaced.
+"""Calls through Pipecat's own transports for a sound card, Daily and LiveKit, the ends replaced.
 
-There is no sound card here, and a room of Daily needs an account. So `pyaudio`, and the client of
-`daily-python` below Pipecat's transport, are stand-ins that send and play audio in real time.
+There is no sound card here, and rooms of Daily and LiveKit need accounts. So `pyaudio`, the client
+of `daily-python`, and the rooms and audio streams of `livekit`, all below Pipecat's transports, are
+stand-ins that send and play audio in real time.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import pytest
 if sys.version_info < (3, 11):
     pytest.skip("the transports are those of Pipecat 1.14: Python 3.11", allow_module_level=True)
 
+from livekit import rtc
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.transports.livekit.transport import LiveKitParams, LiveKitTransport
 
 from pipecat_roark import RoarkObserver
+from support.livekit_room import STAND_INS
 from support.peers import Peer, Room, Source, sound_card
 from support.places import check_places
 from support.telephone import Answers, converse
@@ -43,8 +47,8 @@ async def hold(transport: BaseTransport, roark: RoarkObserver) -> None:
     await asyncio.wait_for(converse(transport, roark, detector, Answers(0.2)), 60)
 
 
-async def test_a_sound_card(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call through a microphone and a loudspeaker arrives whole when the program ends it."""
+async def call_by_sound_card(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold a call through a microphone and a loudspeaker, which the program ends."""
     loop, roark = asyncio.get_running_loop(), RoarkObserver(agent_id="front-desk")
     ending: list[Any] = []
 
@@ -68,8 +72,8 @@ async def test_a_sound_card(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) 
     check_places(local.calls[roark.pipecat_call_id], "program-ended")
 
 
-async def test_a_room_of_daily(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call in a room arrives whole when the participant has left, with who it was."""
+async def call_in_a_room_of_daily(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold a call in a room that the participant leaves."""
     from pipecat.transports.daily import transport as daily  # noqa: PLC0415  # of an extra
 
     nothing = SimpleNamespace(init=lambda: None)
@@ -86,3 +90,27 @@ async def test_a_room_of_daily(local: LocalRoark, monkeypatch: pytest.MonkeyPatc
     roark = RoarkObserver(agent_id="front-desk")
     await hold(transport, roark)
     check_places(local.calls[roark.pipecat_call_id])
+
+
+async def call_in_a_room_of_livekit(local: LocalRoark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold a call in a room that the participant leaves."""
+    for name, stand_in in STAND_INS.items():
+        monkeypatch.setattr(rtc, name, stand_in)
+    roark = RoarkObserver(agent_id="front-desk")
+    transport = LiveKitTransport(
+        "wss://example.livekit.cloud", "token", "1", LiveKitParams(**AUDIO)
+    )
+    await hold(transport, roark)
+    check_places(local.calls[roark.pipecat_call_id])
+
+
+async def test_calls_of_other_transports(
+    local: LocalRoark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three calls at once arrive whole, with their turns where they can be heard."""
+    await asyncio.gather(
+        call_by_sound_card(local, monkeypatch),
+        call_in_a_room_of_daily(local, monkeypatch),
+        call_in_a_room_of_livekit(local, monkeypatch),
+    )
+    assert len(local.calls) == 3
