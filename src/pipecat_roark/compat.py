@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from pipecat.frames import frames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+    from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
 
 def frame_types(*names: str) -> tuple[type[Frame], ...]:
@@ -138,3 +141,18 @@ def attach(observer: BaseObserver, pipeline_observer: object) -> bool:
         return False
     add(observer)
     return True
+
+
+def before_setup(processor: FrameProcessor, note: Callable[[FrameProcessorSetup], None]) -> None:
+    """Let a function see what a pipeline sets a processor up with, before the processor does.
+
+    Pipecat has no event for it. Later an observer can't be attached safely: up to 1.7.0 a pipeline
+    that began without observers never calls one.
+    """
+    set_up = processor.setup
+
+    async def noted(setup: FrameProcessorSetup) -> None:
+        note(setup)
+        await set_up(setup)
+
+    processor.setup = noted  # type: ignore[method-assign]
