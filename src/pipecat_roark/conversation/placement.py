@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
+from pipecat_roark.conversation.words import Anchor, anchors, placed, unpacked
 from pipecat_roark.moments import MILLISECOND, ClockPlaces
-from pipecat_roark.report import Pause, Turn
+from pipecat_roark.report import Pause, Turn, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,14 +159,16 @@ class Placement:
                 language=part.language,
                 detected=turn.detected,
                 open=self._is_open(turn),
+                words=self._words(part.words.text, start_ms, end_ms),
             )
             since = until
 
     def _bot_turn(self, turn: BotTurn, start: int, end: int, asked: int | None) -> Turn:
         begin, start_ms, end_ms = self._span("bot", start, end)
+        content = heard(turn.fragments)
         return Turn(
             role="assistant",
-            content=heard(turn.fragments),
+            content=content,
             started_at=self.wall(begin),
             ended_at=self.wall(end),
             start_ms=start_ms,
@@ -174,4 +177,21 @@ class Placement:
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
             open=self._is_open(turn),
+            words=self._words(content, start_ms, end_ms, turn),
         )
+
+    def _words(
+        self, text: str, start_ms: int | None, end_ms: int | None, turn: BotTurn | None = None
+    ) -> tuple[Word, ...]:
+        """Return the words of a text with their places; of a user nothing tells when each was."""
+        if start_ms is None or end_ms is None:
+            return ()
+        known: list[Anchor] = []
+        if turn and self._places:
+            # The audio may lie a little beside the clock.
+            beside = self._at("bot", turn.start) - turn.start.at
+            for anchor in unpacked(anchors(turn.fragments)):
+                place = self._places.place_ms(anchor.at + beside)
+                if place is not None:
+                    known.append(anchor._replace(at=place))
+        return placed(text, known, start_ms, end_ms)
