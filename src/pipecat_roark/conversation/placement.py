@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
-from pipecat_roark.conversation.words import Anchor, anchors, placed, unpacked
+from pipecat_roark.conversation.words import BOT_SHARE, USER_SHARE, Anchor, anchors, placed, unpacked
 from pipecat_roark.moments import MILLISECOND, ClockPlaces
 from pipecat_roark.report import Pause, Turn, Word
 
@@ -188,10 +188,11 @@ class Placement:
             return ()
         known: list[Anchor] = []
         if turn and self._places:
+            place_ms = self._places.place_ms
             # The audio may lie a little beside the clock.
             beside = self._at("bot", turn.start) - turn.start.at
-            for anchor in unpacked(anchors(turn.fragments)):
-                place = self._places.place_ms(anchor.at + beside)
-                if place is not None:
-                    known.append(anchor._replace(at=place))
-        return placed(text, known, start_ms, end_ms)
+            known = [
+                (char, place_ms(at + beside) or 0, timed)
+                for char, at, timed in unpacked(anchors(turn.fragments))
+            ]
+        return placed(text, known, start_ms, end_ms, share=BOT_SHARE if turn else USER_SHARE)

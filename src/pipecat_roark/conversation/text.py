@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from unicodedata import category
 
@@ -98,16 +99,16 @@ def bases(fragments: Iterable[Fragment]) -> Iterator[tuple[Fragment, int]]:
         yield fragment, end - len(text if spaced else text.rstrip())
 
 
-def words_of(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where each word of a text begins and ends; without spaces, a syllable is a word."""
-    for found in _WORD.finditer(text):
-        begin, end = found.span()
-        if _UNSPACED.search(found[0]):
-            for after in range(begin + 1, end):
-                if _may_end(text, after):
-                    yield begin, after
-                    begin = after
-        yield begin, end
+def words_of(text: str) -> list[tuple[int, int]]:
+    """Return where each word of a text begins and ends; without spaces, a syllable is a word."""
+    words = [found.span() for found in _WORD.finditer(text)]
+    if not _UNSPACED.search(text):
+        return words
+    syllables: list[tuple[int, int]] = []
+    for begin, end in words:
+        edges = [begin, *(at for at in range(begin + 1, end) if _may_end(text, at)), end]
+        syllables += pairwise(edges)
+    return syllables
 
 
 def whole_words(text: str, budget: float) -> int | None:

@@ -1,16 +1,20 @@
-"""Where the words of a turn lie, between the moments of which it is known what was spoken.
+"""Where the words of a turn lie, between the moments at which it is known what was spoken.
 
-A service that gives word times makes a moment of each word. Otherwise it is known when a text began
-and ended; the words between share that time by their lengths. The speed of speech varies, so such a
-word is somewhere near.
+A service that gives word times gives a moment for each word. Otherwise it is known when a text
+began and ended; the words between share that time by their lengths. The speed of speech varies, so
+such a word is somewhere near.
 
-Pure: no I/O; times are pipeline nanoseconds or milliseconds of the recording.
+Pure: no I/O; times are pipeline nanoseconds or milliseconds of the recording. A call of hours has
+many words, so they are kept as numbers, and made into values when a report asks for them.
 """
 
 from __future__ import annotations
 
+import re
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipecat_roark.conversation.text import bases, words_of
 from pipecat_roark.report import Word
@@ -20,50 +24,48 @@ if TYPE_CHECKING:
 
     from pipecat_roark.conversation.text import Fragment
 
+Anchor: TypeAlias = tuple[int, int, int]
+"""A character of a text, when it sounds, and 1 if the service said so of a word there, else 0."""
+
 TIMED_MS = 50
 """How far a word may be off whose time the speech service gave."""
 ESTIMATED_MS = 250
 """How far an estimated word may be off at least: a voice has silence before and behind a text."""
-ESTIMATED_SHARE = 0.15
-"""How much more it may be off, as a share of the time in which it must be."""
-_FIELDS = 3
+BOT_SHARE = 0.15
+"""How much more it may be off, as a share of the time in which it must be.
 
-
-class Anchor(NamedTuple):
-    """A moment of which it is known what was spoken.
-
-    Attributes:
-        char: Character of the text that sounds then.
-        at: The moment.
-        timed: Whether the speech service said so, of a word that begins there.
-    """
-
-    char: int
-    at: int
-    timed: bool
+Of 25 texts with many numbers, spoken by eSpeak NG, the worst word was off by 14 percent of its text.
+"""
+USER_SHARE = 0.5
+"""The same for a user, who pauses to think, and of whom only the whole turn has a place."""
+_LONG = re.compile(r"\d|[.,;:!?](?=\s|$)")
+_MORE = 5
+"""How many letters longer than it looks a digit takes, and a pause behind a word."""
 
 
 def anchors(fragments: Iterable[Fragment]) -> array[int]:
-    """Return the anchors of what was heard of fragments, three numbers each, to be kept small."""
+    """Return the anchors of what was heard of fragments, three numbers each."""
     kept = array("q")
     for fragment, base in bases(fragments):
-        known, text = fragment.anchors, fragment.words.text
-        if not known and fragment.words.sounds_at is not None:
-            known = (len(text) - len(text.lstrip()), fragment.words.sounds_at, True)
-        for anchor in unpacked(known):
-            kept.extend((base + anchor.char, anchor.at, anchor.timed))
+        known, words = fragment.anchors, fragment.words
+        if not known and words.sounds_at is not None:
+            known = (len(words.text) - len(words.text.lstrip()), words.sounds_at, 1)
+        if not base:
+            kept.extend(known)
+        else:
+            for char, at, timed in unpacked(known):
+                kept.extend((base + char, at, timed))
     return kept
 
 
-def unpacked(kept: Sequence[int]) -> Iterator[Anchor]:
-    """Yield anchors that were kept as three numbers each."""
-    for place in range(0, len(kept), _FIELDS):
-        char, at, timed = kept[place : place + _FIELDS]
-        yield Anchor(char, at, bool(timed))
+def unpacked(kept: Iterable[int]) -> Iterator[Anchor]:
+    """Return anchors that were kept as three numbers each."""
+    numbers = iter(kept)
+    return zip(numbers, numbers, numbers, strict=True)
 
 
 def placed(
-    text: str, known: Iterable[Anchor], start_ms: int, end_ms: int
+    text: str, known: Iterable[Anchor], start_ms: int, end_ms: int, *, share: float
 ) -> tuple[Word, ...]:
     """Return the words of a turn with their places.
 
@@ -72,35 +74,43 @@ def placed(
         known: What is known of when, in milliseconds of the recording.
         start_ms: Where the turn starts.
         end_ms: Where it ends.
+        share: How far an estimated word may be off, as a share of the time in which it must be.
     """
-    stops = [*_in_order(known, len(text), start_ms, end_ms)]
-    words: list[Word] = []
-    number, (begin, begin_ms, timed), (end, until_ms, _) = 0, stops[0], stops[1]
-    for first, last in words_of(text):
-        while first >= end and number < len(stops) - 2:  # noqa: PLR2004  # the last two stay
-            number += 1
-            (begin, begin_ms, timed), (end, until_ms, _) = stops[number], stops[number + 1]
-        length, span_ms = max(1, end - begin), until_ms - begin_ms
-        exact = timed and first == begin
-        error_ms = TIMED_MS if exact else ESTIMATED_MS + round(ESTIMATED_SHARE * span_ms)
-        word_ms = min(end_ms, begin_ms + span_ms * (first - begin) // length)
-        over_ms = min(end_ms, begin_ms + span_ms * (min(last, end) - begin) // length)
-        words.append(Word(text[first:last], word_ms, over_ms, error_ms))
-    return tuple(words)
-
-
-def _in_order(
-    known: Iterable[Anchor], length: int, start_ms: int, end_ms: int
-) -> Iterator[Anchor]:
-    """Yield anchors from the start of a turn to its end or beyond, in order of text and time."""
-    before = Anchor(0, start_ms, timed=False)
-    found = sorted(known)
-    if not found or found[0].char > 0:
-        yield before
-    for anchor in found:
+    spans = words_of(text)
+    begins = [begin for begin, _ in spans]
+    efforts = _efforts(text, spans, begins)
+    starts: list[int] = []
+    ends: list[int] = []
+    errors: list[int] = []
+    length, first, here, since, exact = len(text), 0, 0, start_ms, 0
+    for char, at, timed in (*sorted(known), (length, end_ms, 0)):
+        last = bisect_left(begins, char, first)
         # A text that was cut off would have ended later, behind what was heard of it.
-        latest = end_ms if anchor.char <= length else anchor.at
-        at = max(before.at, min(anchor.at, latest))
-        before = anchor._replace(at=at)
-        yield before
-    yield Anchor(max(length, before.char), max(before.at, end_ms), timed=False)
+        until = max(since, at if char > length else min(at, end_ms))
+        if last == first + 1 and char <= length:
+            starts.append(since)
+            ends.append(until)
+            error_ms = ESTIMATED_MS + round(share * (until - since))
+            errors.append(TIMED_MS if exact and begins[first] == here else error_ms)
+        elif last > first:
+            done, span_ms = efforts[first], until - since
+            effort = efforts[last] - done + max(0, char - length)
+            stops = [since + span_ms * (one - done) // effort for one in efforts[first : last + 1]]
+            starts += stops[:-1]
+            ends += stops[1:]
+            error_ms = ESTIMATED_MS + round(share * span_ms)
+            errors.append(TIMED_MS if exact and begins[first] == here else error_ms)
+            errors += [error_ms] * (last - first - 1)
+        first, here, since, exact = last, char, until, timed
+    if starts and max(ends) > end_ms:
+        starts, ends = ([min(one, end_ms) for one in side] for side in (starts, ends))
+    texts = [text[begin:end] for begin, end in spans]
+    return tuple(map(Word, texts, starts, ends, errors))
+
+
+def _efforts(text: str, spans: Sequence[tuple[int, int]], begins: list[int]) -> list[int]:
+    """Return how long it takes to speak the first words, for each number of them, in letters."""
+    efforts = [end - begin + 1 for begin, end in spans]
+    for found in _LONG.finditer(text):
+        efforts[bisect_right(begins, found.start()) - 1] += _MORE
+    return [0, *accumulate(efforts)]
