@@ -94,7 +94,7 @@ class Call:
         """Return the call as it is known now."""
         recorded = self.gate.recorded
         placed = recorded or (self._ending is None and "audio" in self._capture)
-        return self.gate.report(self._report(recorded=recorded, placed=placed))
+        return self.gate.report(self._report(recorded=recorded, placed=placed, words=True))
 
     def note_reason(self, reason: str | None) -> None:
         """Note why the call ends; the first reason counts."""
@@ -142,7 +142,7 @@ class Call:
         with self._boundary:
             await self.gate.deliver_left()
 
-    def _report(self, *, recorded: bool, placed: bool) -> CallReport:
+    def _report(self, *, recorded: bool, placed: bool, words: bool = False) -> CallReport:
         if not self._begun:
             return CallReport(pipecat_call_id=self.pipecat_call_id)
         report = self.state.report(
@@ -152,6 +152,7 @@ class Call:
             offset_ms=self._recorder.offset_ms,
             places=self._recorder.places if placed else None,
             pauses=self._recorder.pauses,
+            words=words,
         )
         return self._with_format(report) if recorded else report
 

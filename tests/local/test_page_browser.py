@@ -111,6 +111,28 @@ def test_click_on_a_line_plays_from_there(
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+def test_click_on_a_word_plays_it(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
+    """The audio runs from the word on, or from a little before it if its place is estimated."""
+    pages.send_call(http, CALL)
+    content, begins = TALK[4][3], range(14_000, 19_500, 500)
+    words = [
+        [word, begin, begin + 500, error]
+        for word, begin, error in zip(content.split(), begins, [50] * 6 + [900] * 5, strict=True)
+    ]
+    known = {"role": "assistant", "content": content, "start_ms": 14_000, "words": words}
+    known["interrupted"] = True
+    (roark.calls[CALL].folder / "report.json").write_text(json.dumps({"turns": [known]}))
+    show(page, roark)
+    line = page.locator(".turn", has_text="London was founded")
+    expect(line.locator(".words")).to_have_text(content)
+    for text, begin, shown in [("Romans", 16_450, "1[6-9]|2"), ("thousand", 17_500, "1[7-9]|2")]:
+        word = line.get_by_text(text, exact=True)
+        expect(word).to_have_attribute("data-ms", f"{begin}")
+        word.click()
+        expect(page.locator(".time")).to_have_text(re.compile(f"^0:({shown})"))
+        page.get_by_role("button", name="Pause").click()
+
+
 def test_keys_move_through_a_call(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
     """Letters go from turn to turn, arrows by five seconds, and space plays."""
     pages.send_call(http, CALL)

@@ -30,6 +30,7 @@ class Placement:
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
         places: Gives moments their place in the recording; None without a recording.
         is_open: Returns whether a turn may still change.
+        words: Whether turns have their words with their places.
     """
 
     def __init__(  # noqa: PLR0913  # what a moment is converted by
@@ -41,6 +42,7 @@ class Placement:
         places: Places | None,
         *,
         is_open: Callable[[UserTurn | BotTurn], bool],
+        words: bool = True,
     ) -> None:
         self._now = now
         self.wall = wall
@@ -48,6 +50,7 @@ class Placement:
         self._offset_ms = offset_ms
         self._places = places
         self._is_open = is_open
+        self._with_words = words
 
     @property
     def exact(self) -> bool:
@@ -184,7 +187,7 @@ class Placement:
         self, text: str, start_ms: int | None, end_ms: int | None, turn: BotTurn | None = None
     ) -> tuple[Word, ...]:
         """Return the words of a text with their places; of a user nothing tells when each was."""
-        if start_ms is None or end_ms is None:
+        if start_ms is None or end_ms is None or not self._with_words:
             return ()
         known: list[Anchor] = []
         if turn and self._places:
