@@ -47,9 +47,9 @@ INK = """
 """
 """For each lane, how much of each column of pixels is drawn on."""
 SOUGHT = """
-const sought = [];
+window.sought = [];
 const { get, set } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
-const note = function (seconds) { sought.push(seconds); set.call(this, seconds); };
+const note = function (seconds) { window.sought.push(seconds); set.call(this, seconds); };
 Object.defineProperty(HTMLMediaElement.prototype, "currentTime", { get, set: note });
 """
 """Notes to which places the audio jumps, in seconds."""
@@ -136,7 +136,7 @@ def test_click_on_a_word_plays_it(page: Page, roark: ThreadedRoark, http: httpx.
     for text, begin in [("Romans", 16.45), ("thousand", 17.5)]:
         line.get_by_text(text, exact=True).click()
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
-        assert page.evaluate("sought.at(-1)") == begin
+        assert page.evaluate("window.sought.at(-1)") == begin
 
 
 def test_keys_move_through_a_call(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
