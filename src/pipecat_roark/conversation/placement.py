@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
-from pipecat_roark.conversation.words import BOT_SHARE, USER_SHARE, Anchor, anchors, placed, unpacked
+from pipecat_roark.conversation.words import (
+    BOT_SHARE,
+    USER_SHARE,
+    Anchor,
+    anchors,
+    placed,
+    unpacked,
+)
 from pipecat_roark.moments import MILLISECOND, ClockPlaces
 from pipecat_roark.report import Pause, Turn, Word
 

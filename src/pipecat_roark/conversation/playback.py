@@ -260,12 +260,12 @@ class Playback:
         for span in rest:
             length = (total if span.end is None else span.end) - span.begin
             made -= max(0.0, played - span.begin)
+            for fragment in span.fragments:
+                fragment.place += made - span.begin
             span.begin, made = made, made + length
             span.end = None if span.end is None else made
             if span.begin >= 0:
                 self._sounding.mark(span.begin, span.fragments[0])
-            if span.end is not None:
-                self._sounding.mark(span.end, span.fragments[-1], ends=True)
         self._made, self._played, self._since, self._utterance = made, 0.0, made, made
         self._owed = 0.0
         self._announced = None

@@ -77,10 +77,8 @@ class Sounding:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
-        twin._early = [deepcopy(one, memo) for one in self._early]
-        twin._marks = [
-            mark._replace(fragment=deepcopy(mark.fragment, memo)) for mark in self._marks
-        ]
+        marks = [one._replace(fragment=deepcopy(one.fragment, memo)) for one in self._marks]
+        vars(twin).update(_marks=marks, _early=[deepcopy(one, memo) for one in self._early])
         return twin
 
     def begins(self, place: float, played: float) -> None:
@@ -159,4 +157,6 @@ class Sounding:
         def delay(zero: _Zero) -> float:
             return zero.place_of(sounds_at) - self._begin
 
-        return min((zero for zero in possible if delay(zero) >= -_EARLY_SECS), key=delay, default=usual)
+        return min(
+            (zero for zero in possible if delay(zero) >= -_EARLY_SECS), key=delay, default=usual
+        )

@@ -34,7 +34,7 @@ ESTIMATED_MS = 250
 BOT_SHARE = 0.15
 """How much more it may be off, as a share of the time in which it must be.
 
-Of 25 texts with many numbers, spoken by eSpeak NG, the worst word was off by 14 percent of its text.
+Of 25 texts with many numbers, spoken by eSpeak NG, the worst word was off by 14 % of its text.
 """
 USER_SHARE = 0.5
 """The same for a user, who pauses to think, and of whom only the whole turn has a place."""
