@@ -111,7 +111,7 @@ def test_report_tells_what_nobody_heard(tmp_path: Path) -> None:
         assert (read.interrupted, read.unheard) == expected
 
 
-WORDS = [["London", 14000, 14400, 50], ["was", 14400, 14600, 50]]
+WORDS: list[list[Any]] = [["London", 14000, 14400, 50], ["was", 14400, 14600, 50]]
 """The first words of a turn."""
 
 

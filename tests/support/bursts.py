@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 
-from support.audio import RIGHT, channel
+from support.audio import RIGHT, audible_ms
 from support.calls import OUT_RATE, tone
 from support.speech import PIECE_SECS
 from support.voices import BASE_BRACKETS, SentenceVoice, WordVoice
@@ -35,10 +35,15 @@ def times(text: str) -> list[tuple[str, float, float]]:
     return spoken
 
 
+def length(text: str) -> float:
+    """Return how long the audio of a text is, in seconds."""
+    return times(text)[-1][2] + TAIL_SECS
+
+
 def bursts(text: str) -> Iterator[TTSAudioRawFrame]:
     """Yield the audio of a text, piece by piece."""
     spoken = times(text)
-    samples = np.zeros(round((spoken[-1][2] + TAIL_SECS) * OUT_RATE), np.int16)
+    samples = np.zeros(round(length(text) * OUT_RATE), np.int16)
     for _, begin, end in spoken:
         first = round(begin * OUT_RATE)
         sound = tone(end - begin, OUT_RATE, 660)
@@ -50,10 +55,7 @@ def bursts(text: str) -> Iterator[TTSAudioRawFrame]:
 
 def onsets_ms(recording: Path) -> list[float]:
     """Return where in a recording each burst of the bot begins."""
-    samples, rate = channel(recording, RIGHT)
-    loud = np.flatnonzero(np.abs(samples.astype(int)) > 1000)
-    apart = np.flatnonzero(np.diff(loud, prepend=-rate) > GAP_SECS / 2 * rate)
-    return [float(place) * 1000 / rate for place in loud[apart]]
+    return [begin for begin, _ in audible_ms(recording, RIGHT, pause_ms=round(500 * GAP_SECS))]
 
 
 class TimedBursts(WordVoice):
