@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipecat_roark.receipt import Loss, Receipt, Tally
-from pipecat_roark.report import CallReport, Pause, ToolCall, ToolResult, Turn
+from pipecat_roark.report import CallReport, Pause, ToolCall, ToolResult, Turn, Word
 
 __all__ = [
     "CallReport",
@@ -22,6 +22,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "Turn",
+    "Word",
     "__version__",
 ]
 

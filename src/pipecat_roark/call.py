@@ -18,6 +18,7 @@ from pipecat_roark.conversation.state import CallState
 from pipecat_roark.gate import Gate
 from pipecat_roark.moments import SECOND
 from pipecat_roark.report import CallReport
+from pipecat_roark.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,6 +60,7 @@ class Call:
         self.pipecat_call_id = pipecat_call_id
         self.state = CallState(pipecat_call_id, boundary)
         self.gate = Gate(settings, pipecat_call_id, recorder.publish)
+        self.tracing = Tracing()
         self._recorder = recorder
         self._capture = settings.capture
         self._boundary = boundary
@@ -94,7 +96,7 @@ class Call:
         """Return the call as it is known now."""
         recorded = self.gate.recorded
         placed = recorded or (self._ending is None and "audio" in self._capture)
-        return self.gate.report(self._report(recorded=recorded, placed=placed))
+        return self.gate.report(self._report(recorded=recorded, placed=placed, words=True))
 
     def note_reason(self, reason: str | None) -> None:
         """Note why the call ends; the first reason counts."""
@@ -114,6 +116,7 @@ class Call:
 
     async def _finish(self) -> None:
         began, at = time.monotonic(), self._now()
+        conversation = self.tracing.conversation()  # Pipecat forgets it when this is over
         for _ in range(_DRAIN_ROUNDS):
             await asyncio.sleep(0)
         with self._boundary:
@@ -134,7 +137,10 @@ class Call:
             report = self.report()
             event = self.gate.call_ended(report)
         with self._boundary:
+            self.tracing.send(report, conversation)
+        with self._boundary:
             await self.gate.end(event, spent_secs=time.monotonic() - began)
+        await self.tracing.wait()
         await asyncio.wait(self._spooling, timeout=_RELEASE_SECS)
         await self._on_ended(report)
 
@@ -142,7 +148,7 @@ class Call:
         with self._boundary:
             await self.gate.deliver_left()
 
-    def _report(self, *, recorded: bool, placed: bool) -> CallReport:
+    def _report(self, *, recorded: bool, placed: bool, words: bool = False) -> CallReport:
         if not self._begun:
             return CallReport(pipecat_call_id=self.pipecat_call_id)
         report = self.state.report(
@@ -152,6 +158,7 @@ class Call:
             offset_ms=self._recorder.offset_ms,
             places=self._recorder.places if placed else None,
             pauses=self._recorder.pauses,
+            words=words,
         )
         return self._with_format(report) if recorded else report
 

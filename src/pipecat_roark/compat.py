@@ -112,6 +112,14 @@ def end_reason(frame: Frame) -> str | None:
     return str(reason) if reason else None
 
 
+def tracing_context(start: Frame) -> object:
+    """Return where a pipeline keeps the trace of its conversation, or None if it has no tracing.
+
+    Reading this field of the start frame warns from 1.8.0 on, so it is read past the warning.
+    """
+    return vars(start).get("tracing_context")
+
+
 def is_recording(processor: AudioBufferProcessor, *, otherwise: bool) -> bool:
     """Return whether Pipecat's own recorder records now.
 

@@ -178,7 +178,7 @@ class FrameReader:
                 self._note(frame, seen.at, Conversation.audio_played, secs, seen.at)
             case "made":
                 secs = frame.num_frames / frame.sample_rate
-                self._note(frame, seen.at, Conversation.audio_made, secs)
+                self._note(frame, seen.at, Conversation.audio_made, secs, seen.at)
 
     def _streamed_audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
         if not seen.played:

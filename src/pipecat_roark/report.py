@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Container
     from datetime import datetime
+
+
+class Word(NamedTuple):
+    """A word, and where it lies in the recording.
+
+    Attributes:
+        text: The word, with its punctuation. In scripts without spaces, it is one syllable.
+        start_ms: Its begin in the recording, in milliseconds.
+        end_ms: Its end, in milliseconds; the pause behind a word counts as part of it.
+        error_ms: How far `start_ms` may be off, in milliseconds. It is small if the speech service
+            gave the word's time. Otherwise the word's place is estimated by the lengths of words.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+    error_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +53,8 @@ class Turn:
         open: Whether it may still change, because it goes on or late words may come.
         silenced: Whether its audio was replaced by silence, because your `redact` function said so
             or failed.
+        words: The words of `content`, in order, with their places in the recording. Empty if the
+            turn isn't in there. A turn with other content has none: they would tell the old one.
     """
 
     role: Literal["user", "assistant"]
@@ -52,6 +71,16 @@ class Turn:
     detected: bool = True
     open: bool = False
     silenced: bool = False
+    words: tuple[Word, ...] = ()
+    # When the pipeline took the user's turn as finished; only for spans of OpenTelemetry.
+    _over_at: datetime | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Drop words that are not those of the content, such as a mask in their place."""
+        content: object = self.content
+        letters = "".join(content.split()) if self.words and isinstance(content, str) else ""
+        if self.words and letters != "".join([word.text for word in self.words]):
+            object.__setattr__(self, "words", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class Watcher:
             if recorded:
                 self._behind_output = self._has_output  # it passes processors in their order
             self._starts.add(frame.id)
+            self.call.tracing.note(compat.tracing_context(frame))
         shift = self._clocks.shift(data.source.get_clock())
         if shift:
             data = replace(data, timestamp=data.timestamp + shift)

@@ -190,7 +190,7 @@ def test_bad_events_of_a_kind_are_logged_once(warned: list[str]) -> None:
 def half_done(conversation: Conversation) -> None:
     """Fail, as an error of the library would, after a change."""
     conversation.turns.clear()
-    conversation.playback.audio_made(99.0)
+    conversation.playback.audio_made(99.0, 0)
     raise ZeroDivisionError(PRIVATE)
 
 

@@ -32,7 +32,7 @@ def test_text_that_was_dropped_is_forgotten() -> None:
     for key in range(WAITING + 1):
         playback.text_made(key, timed(key))
         playback.cut(0, speaks=True)
-    restored = [playback.text_played(key, timed(key)) is None for key in range(WAITING + 1)]
+    restored = [playback.text_played(key, timed(key), 0) is None for key in range(WAITING + 1)]
     assert restored == [False, *[True] * WAITING]
 
 

@@ -29,6 +29,7 @@ from pipecat_roark import (
     ToolCall,
     ToolResult,
     Turn,
+    Word,
     __version__,
 )
 from pipecat_roark.local import (
@@ -37,6 +38,7 @@ from pipecat_roark.local import (
     StoredCall,
     StoredTool,
     StoredTurn,
+    StoredWord,
     ThreadedRoark,
     Waveform,
     draw_call,
@@ -157,6 +159,12 @@ def read_turn(turn: Turn) -> None:
     assert_type(turn.detected, bool)
     assert_type(turn.open, bool)
     assert_type(turn.silenced, bool)
+    assert_type(turn.words, tuple[Word, ...])
+    for word in turn.words:
+        assert_type(word.text, str)
+        assert_type(word.start_ms, int)
+        assert_type(word.end_ms, int)
+        assert_type(word.error_ms, int)
 
 
 def read_tool_call(call: ToolCall) -> None:
@@ -247,6 +255,12 @@ def read_finished(call: FinishedCall) -> None:
         assert_type(turn.response_ms, int | None)
         assert_type(turn.interrupted, bool)
         assert_type(turn.unheard, str)
+        assert_type(turn.words, tuple[StoredWord, ...])
+        for word in turn.words:
+            assert_type(word.text, str)
+            assert_type(word.start_ms, int)
+            assert_type(word.end_ms, int)
+            assert_type(word.error_ms, int)
     for tool in call.tools:
         assert_type(tool.tool_call_id, str)
         assert_type(tool.name, str)

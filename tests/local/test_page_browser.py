@@ -46,6 +46,13 @@ INK = """
 }
 """
 """For each lane, how much of each column of pixels is drawn on."""
+SOUGHT = """
+window.sought = [];
+const { get, set } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "currentTime");
+const note = function (seconds) { window.sought.push(seconds); set.call(this, seconds); };
+Object.defineProperty(HTMLMediaElement.prototype, "currentTime", { get, set: note });
+"""
+"""Notes to which places the audio jumps, in seconds."""
 
 
 @pytest.fixture
@@ -109,6 +116,27 @@ def test_click_on_a_line_plays_from_there(
     expect(page.locator(".time")).to_have_text(re.compile(r"0:11\.[5-9]|0:1[23]"))
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_click_on_a_word_plays_it(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:
+    """The audio runs from the word on, or from a little before it if its place is estimated."""
+    page.add_init_script(SOUGHT)
+    pages.send_call(http, CALL)
+    content, begins = TALK[4][3], range(14_000, 19_500, 500)
+    words = [
+        [word, begin, begin + 500, error]
+        for word, begin, error in zip(content.split(), begins, [50] * 6 + [900] * 5, strict=True)
+    ]
+    known = {"role": "assistant", "content": content, "start_ms": 14_000, "words": words}
+    known["interrupted"] = True
+    (roark.calls[CALL].folder / "report.json").write_text(json.dumps({"turns": [known]}))
+    show(page, roark)
+    line = page.locator(".turn", has_text="London was founded")
+    expect(line.locator(".words")).to_have_text(content)
+    for text, begin in [("Romans", 16.45), ("thousand", 17.5)]:
+        line.get_by_text(text, exact=True).click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+        assert page.evaluate("window.sought.at(-1)") == begin
 
 
 def test_keys_move_through_a_call(page: Page, roark: ThreadedRoark, http: httpx.Client) -> None:

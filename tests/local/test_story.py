@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipecat_roark.local import StoredCall
+from pipecat_roark.local import StoredCall, StoredWord
 from pipecat_roark.local.peaks import join, measure
 from pipecat_roark.local.story import tell
 from pipecat_roark.local.view import summary
@@ -109,6 +109,33 @@ def test_report_tells_what_nobody_heard(tmp_path: Path) -> None:
         (tmp_path / "report.json").write_text(json.dumps({"turns": [turn]}))
         read = turns(tmp_path, *pages.TALK)[4]
         assert (read.interrupted, read.unheard) == expected
+
+
+WORDS: list[list[Any]] = [["London", 14000, 14400, 50], ["was", 14400, 14600, 50]]
+"""The first words of a turn."""
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (WORDS, 2),
+        (WORDS[:1], 0),
+        ([*WORDS, ["x", 1, 2, 3]], 0),
+        ([["London", 14000, 14400], WORDS[1]], 0),
+        ([["London", "14000", 14400, 50], WORDS[1]], 0),
+        ([["London", 14000, 14400, None], WORDS[1]], 0),
+        ([["London", 14000, True, 50], WORDS[1]], 0),
+        ([[7, 14000, 14400, 50], WORDS[1]], 0),
+        *((other, 0) for other in (None, 5, "London was", {"a": 1}, [5], [])),
+    ],
+)
+def test_report_tells_where_words_are(tmp_path: Path, words: Any, kept: int) -> None:
+    """Words are read if they are those of the turn, and have numbers."""
+    talk: Said = ("assistant", 14, 15, "London  was")
+    known = {"role": "assistant", "content": talk[3], "start_ms": 14_000, "words": words}
+    (tmp_path / "report.json").write_text(json.dumps({"turns": [known]}))
+    (read,) = turns(tmp_path, talk)
+    assert read.words == tuple(StoredWord(*word) for word in WORDS[:kept])
 
 
 def test_summary_of_a_call_without_times(tmp_path: Path) -> None:

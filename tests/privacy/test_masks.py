@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipecat_roark import CallReport, Pause, ToolCall, ToolResult, Turn
+from pipecat_roark import CallReport, Pause, ToolCall, ToolResult, Turn, Word
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.privacy import masks
 from support.events import ns, user_said, user_started_speaking, user_stopped_speaking
@@ -127,6 +127,32 @@ def test_a_recorder_that_is_stopped_at_the_end_hides_nothing(
     ended_at = None if ended is None else at(ended)
     (seen,) = masks.without_paused(report(turn(9, 11), pauses=pauses, ended_at=ended_at)).turns
     assert (seen.content == "[paused]") is hidden
+
+
+WORDS = {
+    "content": "My number",
+    "words": (Word("My", 1000, 1200, 50), Word("number", 1200, 2000, 50)),
+}
+
+
+def test_words_of_what_is_hidden_are_hidden() -> None:
+    """Their places would tell what was said."""
+    seen, hidden = masks.without_paused(
+        report(turn(1, 2, **WORDS), turn(9, 11, **WORDS), pauses=[(10, 20)])
+    ).turns
+    assert seen.words == WORDS["words"]
+    assert (hidden.content, hidden.words) == ("[paused]", ())
+    assert masks.masked_turn(turn(1, 2, **WORDS)).words == ()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "My", "My [number]", "number My", "My number is 4", None, 7]
+)
+def test_a_turn_has_only_words_of_its_content(content: Any) -> None:
+    """Whoever replaces the content need not think of the words."""
+    said = turn(1, 2, **WORDS)
+    assert replace(said, content=content).words == ()
+    assert replace(said, content="My  number", unheard="").words == said.words
 
 
 def test_without_a_pause_nothing_changes() -> None:

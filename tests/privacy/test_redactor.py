@@ -13,7 +13,7 @@ import pytest
 from pipecat_roark import CallReport, ToolCall, Turn
 from pipecat_roark.privacy import redactor as module
 from pipecat_roark.privacy.redactor import Redactor
-from privacy.test_masks import at, report, tool, turn
+from privacy.test_masks import WORDS, at, report, tool, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,20 @@ async def test_times_and_names_are_not_its_business() -> None:
 
     known = report(turn(1, 2), tool(3, 4), **ENDED)
     assert (await judged(moved, known))[0] == known
+
+
+async def test_words_leave_only_with_the_content_that_has_them() -> None:
+    """Their places would tell what was taken out, also if the function forgets or returns them."""
+    known = report(*(turn(n, n + 1, **WORDS) for n in (1, 3, 5)), **ENDED)
+    taken_out = replace(known.turns[1], content="My [number]", words=())
+    object.__setattr__(taken_out, "words", known.turns[1].words)
+    answers = iter([known.turns[0], taken_out, None])
+    seen, _ = await judged(lambda _: next(answers), known)
+    assert [(one.content, len(one.words)) for one in seen.turns] == [
+        ("My number", 2),
+        ("My [number]", 0),
+        ("", 0),
+    ]
 
 
 async def test_it_is_asked_once_about_each_closed_item() -> None:

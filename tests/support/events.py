@@ -117,7 +117,7 @@ def tts_stopped(at: float, secs: float | None = None) -> Event:
 
 def audio_made(at: float, secs: float) -> Event:
     """Return that the speech service made audio."""
-    return event(at, Conversation.audio_made, secs)
+    return event(at, Conversation.audio_made, secs, ns(at))
 
 
 def audio_played(at: float, secs: float) -> Event:

@@ -81,20 +81,20 @@ class BotSide(History):
         """Note that the speech service made all of an utterance: so many seconds, if known."""
         self.playback.tts_stopped(seconds_made)
 
-    def audio_made(self, seconds: float) -> None:
-        """Note that the speech service made audio of this length."""
-        self.playback.audio_made(seconds)
+    def audio_made(self, seconds: float, at: int) -> None:
+        """Note that the speech service made audio of this length, from `at` on."""
+        self.playback.audio_made(seconds, at)
 
     def audio_played(self, seconds: float, at: int) -> None:
         """Note that the output played audio of this length, until `at`."""
         if self.voices:
-            self.playback.audio_played(seconds)
+            self.playback.audio_played(seconds, at)
             self._played_at = at
 
     def audio_streamed(self, seconds: float, at: int) -> None:
         """Note that the output played audio of a stream that never ends, silence included."""
         if self.voices:
-            self.playback.audio_made(seconds)
+            self.playback.audio_made(seconds, at)
             self.audio_played(seconds, at)
 
     def text_announced(self, text: str) -> None:
@@ -107,7 +107,7 @@ class BotSide(History):
 
     def text_played(self, key: int, words: SpokenText, at: int) -> None:
         """Note that the output released a text."""
-        fragment = self.playback.text_played(key, words)
+        fragment = self.playback.text_played(key, words, at)
         if fragment is None or not words.text.strip():
             return
         bot = self.bot

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pipecat_roark.conversation.text import Fragment, SpokenText, heard, unheard
 from pipecat_roark.conversation.turn import SpeakerTurn
+from pipecat_roark.conversation.words import anchors
 from pipecat_roark.moments import Edge
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class BotTurn(SpeakerTurn):
     def compact(self) -> None:
         """Keep the text, and forget how it was composed."""
         said, unsaid = SpokenText(heard(self.fragments)), SpokenText(unheard(self.fragments))
-        self.fragments = [Fragment(said), Fragment(unsaid, cut=0)] if self.fragments else []
+        whole = Fragment(said, anchors=anchors(self.fragments))
+        self.fragments = [whole, Fragment(unsaid, cut=0)] if self.fragments else []
 
     def interrupt(self) -> None:
         """Note that the user cut it short."""

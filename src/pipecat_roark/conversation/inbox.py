@@ -28,7 +28,10 @@ _ADDING: tuple[Callable[..., None], ...] = (
     Conversation.audio_played,
     Conversation.audio_streamed,
 )
-"""Verbs whose first argument is an amount: two such events in a row become one."""
+"""Verbs whose first argument is an amount: two such events in a row become one.
+
+It is made from the time of the first one on, and played until the time of the second.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +76,8 @@ class Inbox:
             before = self._events[place - 1] if place else None
             if before and before.verb is verb and verb in _ADDING and not kwargs:
                 # Audio comes fifty times a second.
-                before.args = (before.args[0] + args[0], *args[1:])
+                amount, rest = before.args[0] + args[0], before.args[1:]
+                before.args = (amount, *(rest if verb is Conversation.audio_made else args[1:]))
             else:
                 self._events.insert(place, _Event(kind, at, verb, args, kwargs))
         if len(self._events) > INBOX_LIMIT:

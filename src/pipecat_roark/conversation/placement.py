@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
+from pipecat_roark.conversation.words import (
+    BOT_SHARE,
+    USER_SHARE,
+    Anchor,
+    anchors,
+    placed,
+    unpacked,
+)
 from pipecat_roark.moments import MILLISECOND, ClockPlaces
-from pipecat_roark.report import Pause, Turn
+from pipecat_roark.report import Pause, Turn, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +37,7 @@ class Placement:
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
         places: Gives moments their place in the recording; None without a recording.
         is_open: Returns whether a turn may still change.
+        words: Whether turns have their words with their places.
     """
 
     def __init__(  # noqa: PLR0913  # what a moment is converted by
@@ -40,6 +49,7 @@ class Placement:
         places: Places | None,
         *,
         is_open: Callable[[UserTurn | BotTurn], bool],
+        words: bool = True,
     ) -> None:
         self._now = now
         self.wall = wall
@@ -47,6 +57,7 @@ class Placement:
         self._offset_ms = offset_ms
         self._places = places
         self._is_open = is_open
+        self._with_words = words
 
     @property
     def exact(self) -> bool:
@@ -142,6 +153,7 @@ class Placement:
         """
         parts = turn.parts()
         lengths = [*accumulate(len(part.words.text) for part in parts)]
+        over_at = None if turn.closed_at is None else self.wall(turn.closed_at)
         since = start
         for part, length in zip(parts, lengths, strict=True):
             share = start + (end - start) * length // lengths[-1]
@@ -158,14 +170,17 @@ class Placement:
                 language=part.language,
                 detected=turn.detected,
                 open=self._is_open(turn),
+                words=self._words(part.words.text, start_ms, end_ms),
+                _over_at=over_at if part is parts[-1] else None,
             )
             since = until
 
     def _bot_turn(self, turn: BotTurn, start: int, end: int, asked: int | None) -> Turn:
         begin, start_ms, end_ms = self._span("bot", start, end)
+        content = heard(turn.fragments)
         return Turn(
             role="assistant",
-            content=heard(turn.fragments),
+            content=content,
             started_at=self.wall(begin),
             ended_at=self.wall(end),
             start_ms=start_ms,
@@ -174,4 +189,22 @@ class Placement:
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
             open=self._is_open(turn),
+            words=self._words(content, start_ms, end_ms, turn),
         )
+
+    def _words(
+        self, text: str, start_ms: int | None, end_ms: int | None, turn: BotTurn | None = None
+    ) -> tuple[Word, ...]:
+        """Return the words of a text with their places; of a user nothing tells when each was."""
+        if start_ms is None or end_ms is None or not self._with_words:
+            return ()
+        known: list[Anchor] = []
+        if turn and self._places:
+            place_ms = self._places.place_ms
+            # The audio may lie a little beside the clock.
+            beside = self._at("bot", turn.start) - turn.start.at
+            known = [
+                (char, place_ms(at + beside) or 0, timed)
+                for char, at, timed in unpacked(anchors(turn.fragments))
+            ]
+        return placed(text, known, start_ms, end_ms, share=BOT_SHARE if turn else USER_SHARE)

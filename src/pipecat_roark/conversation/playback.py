@@ -25,12 +25,11 @@ from collections import Counter, deque
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 
+from pipecat_roark.conversation.sounding import TAIL_SECS, Sounding
 from pipecat_roark.conversation.text import Fragment, SpokenText, whole_words
 
 _LIMIT = 512
 """How many texts may wait to be played; if there are more, the oldest are never going to be."""
-_TAIL_SECS = 0.1
-"""The last chunk may be missing from what was played; no word fits into so short a time."""
 _WORD = re.compile(r"\w+")
 
 
@@ -62,7 +61,7 @@ class _SpokenSpan:
         """Return whether all of it was played and released."""
         return (
             self.end is not None
-            and self.end <= played + _TAIL_SECS
+            and self.end <= played + TAIL_SECS
             and all(fragment.released for fragment in self.fragments)
         )
 
@@ -116,6 +115,7 @@ class Playback:
         self._number = 0
         self._opens = self._within = False
         """Whether no text of the utterance came yet, and whether it goes on."""
+        self._sounding = Sounding()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Playback:
         twin = copy(self)
@@ -124,13 +124,14 @@ class Playback:
             _expected=copy(self._expected),
             _waiting=deepcopy(self._waiting, memo),
             _dropped=deepcopy(self._dropped, memo),
+            _sounding=deepcopy(self._sounding, memo),
         )
         return twin
 
     @property
     def idle(self) -> bool:
         """Whether all audio that was made has been played."""
-        return self._measured and self._made - self._played <= _TAIL_SECS
+        return self._measured and self._made - self._played <= TAIL_SECS
 
     @property
     def plays_on(self) -> bool:
@@ -140,7 +141,10 @@ class Playback:
     def tts_started(self) -> None:
         """Note that the speech service began an utterance."""
         self.tts_stopped(None)
+        if self.idle:
+            self._played = self._made
         self._since = self._utterance = self._made
+        self._sounding.begins(self._made, self._played)
         self._opens = self._within = True
 
     def tts_stopped(self, seconds: float | None) -> None:
@@ -151,20 +155,22 @@ class Playback:
             self._owed += seconds - got
         if self._spans and self._spans[-1].end is None:
             self._spans[-1].end = self._since = self._made
+            self._sounding.mark(self._made, self._spans[-1].fragments[-1], ends=True)
             if seconds == 0 and got == 0:
                 self._spans[-1].fail()
         self._utterance, self._within = self._made, False
 
-    def audio_made(self, seconds: float) -> None:
-        """Note that the output got audio of this length."""
+    def audio_made(self, seconds: float, at: int) -> None:
+        """Note that the output got audio of this length, from a pipeline time on."""
+        self._sounding.made(at)
         owed = min(self._owed, seconds)
         self._owed -= owed
         self._made += seconds - owed
 
-    def audio_played(self, seconds: float) -> None:
-        """Note that the output played audio of this length."""
+    def audio_played(self, seconds: float, at: int) -> None:
+        """Note that the output played audio of this length, until a pipeline time."""
         self._measured = True
-        self._move_to(self._played + seconds)
+        self._move_to(self._played + seconds, at)
 
     def text_announced(self, text: str) -> None:
         """Note that a text is going to be spoken; it is made before or after its audio."""
@@ -177,18 +183,22 @@ class Playback:
         if len(self._waiting) > _LIMIT:
             del self._waiting[next(iter(self._waiting))]
         if words.sounds_at is not None:
+            self._sounding.time(fragment)
             return
         last = self._spans[-1] if self._spans else None
         if last and last.end is None:
             last.fragments.append(fragment)
-        elif self._made > self._since:
+            return
+        self._sounding.mark(self._since, fragment)
+        if self._made > self._since:
             self._spans.append(_SpokenSpan(self._since, self._made, [fragment]))
+            self._sounding.mark(self._made, fragment, ends=True)
             self._since = self._made
         else:
             self._spans.append(_SpokenSpan(self._since, None, [fragment]))
 
-    def text_played(self, key: int, words: SpokenText) -> Fragment | None:
-        """Note that the output released a text.
+    def text_played(self, key: int, words: SpokenText, at: int) -> Fragment | None:
+        """Note that the output released a text at a pipeline time.
 
         Returns:
             The fragment. None if a turn already has it, because it seemed to have been dropped.
@@ -202,7 +212,7 @@ class Playback:
         fragment.released = True
         if words.sounds_at is None and not self._owed:
             # It passes the output in line with the audio, so the audio was played up to here.
-            self._move_to(fragment.place)
+            self._move_to(fragment.place, at)
         return fragment
 
     def cut(self, at: int, *, speaks: bool, ends: bool = False) -> list[Fragment]:
@@ -222,6 +232,9 @@ class Playback:
         for span in self._spans:
             unmade = self._within and span.end is None and self._made <= span.begin
             if span not in rest:
+                if span.begin < self._played:
+                    end = self._made if span.end is None else span.end
+                    self._sounding.expect_end(end, span.fragments[-1])
                 span.cut(self._played, self._made, measured=measured or unmade)
         dropped = {
             key: one for key, one in self._waiting.items() if ends or one.words.interruptible
@@ -237,17 +250,22 @@ class Playback:
             for key in [*self._dropped][:-_LIMIT]:
                 del self._dropped[key]
         self._waiting = {key: one for key, one in self._waiting.items() if key not in dropped}
-        self._begin_again(rest)
+        self._begin_again(rest, at)
         return fragments
 
-    def _begin_again(self, rest: list[_SpokenSpan]) -> None:
+    def _begin_again(self, rest: list[_SpokenSpan], at: int) -> None:
         """Count anew: only the audio of what cannot be interrupted is still to be played."""
+        self._sounding.restart(at)
         made, played, total = 0.0, self._played, self._made
         for span in rest:
             length = (total if span.end is None else span.end) - span.begin
             made -= max(0.0, played - span.begin)
+            for fragment in span.fragments:
+                fragment.place += made - span.begin
             span.begin, made = made, made + length
             span.end = None if span.end is None else made
+            if span.begin >= 0:
+                self._sounding.mark(span.begin, span.fragments[0])
         self._made, self._played, self._since, self._utterance = made, 0.0, made, made
         self._owed = 0.0
         self._announced = None
@@ -264,9 +282,10 @@ class Playback:
         self._expected -= Counter(tokens)
         return Fragment(words, self._number, self._made, expected=expected)
 
-    def _move_to(self, played: float) -> None:
+    def _move_to(self, played: float, at: int) -> None:
         # The output may fill up its last chunk with silence, so more is played than was made.
         self._played = min(played, self._made)
+        self._sounding.plays(self._played, at)
         while self._spans and self._spans[0].is_over(self._played):
             self._spans.popleft()
 

@@ -43,7 +43,8 @@ class CallState:
         self._pipecat_call_id = pipecat_call_id
         self._boundary = boundary or ErrorBoundary("call")
         self._inbox = Inbox(self._boundary)
-        self._past = PastTurns()
+        # Words take memory, so they are kept only if somebody asks for them.
+        self._past = {words: PastTurns() for words in (True, False)}
         self._tools = Tools()
         self._started: int | None = None
         self._ended: tuple[int, str] | None = None
@@ -139,6 +140,7 @@ class CallState:
         offset_ms: OffsetMs | None = None,
         places: Places | None = None,
         pauses: Iterable[tuple[int, int | None]] = (),
+        words: bool = True,
     ) -> CallReport:
         """Return the call as it is known now.
 
@@ -150,6 +152,7 @@ class CallState:
                 with `True`, as the end of speech. None if places are unknown.
             places: Gives moments their place in a recording that does not run with the clock.
             pauses: Begin and end of each pause, in pipeline time; the end is None while it lasts.
+            words: Whether turns have their words with their places.
         """
         if places is None and origin is not None:
             places = ClockPlaces(origin)
@@ -161,8 +164,9 @@ class CallState:
             offset_ms,
             places,
             is_open=lambda turn: not ended and conversation.is_open(turn, now),
+            words=words,
         )
-        spoken = self._past.report(conversation.turns, self._inbox.settled(now), placement)
+        spoken = self._past[words].report(conversation.turns, self._inbox.settled(now), placement)
         audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
         written = [
             placement.message(message, ended=bool(ended)) for message in conversation.written()

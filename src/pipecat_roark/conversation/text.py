@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from unicodedata import category
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 _UNSPACED = re.compile(
@@ -21,6 +22,7 @@ _PARTS_OF_LETTERS = ("Mn", "Mc", "Me", "Sk")
 """Categories of characters that change the one before them."""
 _JOINED_TO_NEXT = "\u0e40\u0e41\u0e42\u0e43\u0e44\u0ec0\u0ec1\u0ec2\u0ec3\u0ec4\u1039\u17d2\u200d"
 """Vowels that are written before their consonant, and signs that join two consonants."""
+_WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Fragment:
         released: Whether the output let it pass.
         cut: How many of its characters were heard; None if all of them.
         expected: Whether the text that was announced has this word here, once more.
+        anchors: What is known of when it sounded: three numbers for each moment, as in
+            `words.Anchor`, with the character counted in this text.
     """
 
     words: SpokenText
@@ -59,6 +63,7 @@ class Fragment:
     released: bool = False
     cut: int | None = None
     expected: bool = False
+    anchors: Sequence[int] = ()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Fragment:
         return copy(self)
@@ -80,6 +85,30 @@ def unheard(fragments: Iterable[Fragment]) -> str:
     """Join what was not heard of fragments."""
     cut = (fragment for fragment in fragments if fragment.cut is not None)
     return _join((fragment.words.text[fragment.cut :], fragment.words.spaced) for fragment in cut)
+
+
+def bases(fragments: Iterable[Fragment]) -> Iterator[tuple[Fragment, int]]:
+    """Yield each fragment, and where in what was heard of all of them its text begins."""
+    fragments = [*fragments]
+    texts = [(one.words.text[: one.cut], one.words.spaced) for one in fragments]
+    pieces = [*_pieces(texts)]
+    joined = "".join(pieces)
+    end = len(joined.lstrip()) - len(joined)
+    for fragment, (text, spaced), piece in zip(fragments, texts, pieces, strict=True):
+        end += len(piece)
+        yield fragment, end - len(text if spaced else text.rstrip())
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """Return where each word of a text begins and ends; without spaces, a syllable is a word."""
+    words = [found.span() for found in _WORD.finditer(text)]
+    if not _UNSPACED.search(text):
+        return words
+    syllables: list[tuple[int, int]] = []
+    for begin, end in words:
+        edges = [begin, *(at for at in range(begin + 1, end) if _may_end(text, at)), end]
+        syllables += pairwise(edges)
+    return syllables
 
 
 def whole_words(text: str, budget: float) -> int | None:
@@ -106,11 +135,15 @@ def _may_end(text: str, end: int) -> bool:
 
 def _join(parts: Iterable[tuple[str, bool]]) -> str:
     """Join texts with single spaces, except where they contain their own."""
-    joined: list[str] = []
+    return "".join(_pieces(parts)).strip()
+
+
+def _pieces(parts: Iterable[tuple[str, bool]]) -> Iterator[str]:
+    """Yield each text with the space that it needs before it."""
+    last = " "
     for text, spaced in parts:
-        if spaced:
-            joined.append(text)
-        elif text := text.strip():
-            apart = joined and not joined[-1][-1:].isspace()
-            joined.append(f" {text}" if apart else text)
-    return "".join(joined).strip()
+        piece = text if spaced else text.strip()
+        if piece and not spaced and not last.isspace():
+            piece = f" {piece}"
+        last = piece[-1:] or last
+        yield piece

@@ -155,6 +155,11 @@ class UserTurn(SpeakerTurn):
         return self.state in _CLOSED
 
     @property
+    def closed_at(self) -> int | None:
+        """When the pipeline took the floor back; None if it never did."""
+        return self._closed_at
+
+    @property
     def counts(self) -> bool:
         """Whether it is more than a sound: it has words, or the pipeline gave the floor."""
         return bool(self.fragments) or self.has_floor or self.closed

@@ -2,7 +2,7 @@
 
 The wire says what was said, and when. It says neither whether a turn was cut off nor what nobody
 heard, so the one is computed from the times, and the other is known only if the call's folder holds
-a `report.json`: what the library's `report()` returned, as JSON.
+a `report.json`: what the library's `report()` returned, as JSON. So are the places of words.
 """
 
 from __future__ import annotations
@@ -30,6 +30,22 @@ _YIELDS_MS = 1000
 """A bot that the user interrupts falls silent at the latest so long after the user has spoken."""
 
 
+class StoredWord(NamedTuple):
+    """A word with its place in the recording.
+
+    Attributes:
+        text: The word.
+        start_ms: Where it begins, in milliseconds.
+        end_ms: Where it ends.
+        error_ms: How far `start_ms` may be off.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+    error_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTurn:
     """What one speaker said until the other's turn.
@@ -47,6 +63,7 @@ class StoredTurn:
             milliseconds. It is negative if they overlap.
         interrupted: Whether the user cut off this turn of the assistant.
         unheard: Words of the assistant that nobody heard, if the call's folder tells them.
+        words: The words with their places, if the call's folder tells them.
     """
 
     role: str
@@ -60,6 +77,7 @@ class StoredTurn:
     response_ms: int | None = None
     interrupted: bool = False
     unheard: str = ""
+    words: tuple[StoredWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +223,19 @@ def _as_reported(turns: list[StoredTurn], folder: Path) -> Iterator[StoredTurn]:
             turn,
             interrupted=known.get("interrupted") is True,
             unheard=str(known.get("unheard") or ""),
+            words=_words(known.get("words"), turn.content),
         )
+
+
+def _words(rows: object, content: str) -> tuple[StoredWord, ...]:
+    """Read the words of a turn; none if they are not those of its content."""
+    try:
+        words = tuple(StoredWord(*row) for row in rows)  # type: ignore[attr-defined]
+        usable = "".join(word.text for word in words) == "".join(content.split())
+        numbers = [number for word in words for number in word[1:]]
+    except TypeError:
+        return ()
+    return words if usable and all(type(number) is int for number in numbers) else ()
 
 
 def _reported_turns(folder: Path) -> Mapping[tuple[str, str, int | None], dict[str, Any]]:

@@ -3,6 +3,7 @@
 (() => {
   const { html } = htmPreact;
   const { format } = roark;
+  const MOST_LEAD_MS = 500;
   const SPEAKER = { user: "User", assistant: "Agent" };
 
   const At = ({ ms }) => html`<span class="at">${ms === null ? "typed" : format.clock(ms)}</span>`;
@@ -11,19 +12,31 @@
     <span class="chip reply ${ms < 100 ? "bad" : ms === worst ? "slow" : ""}"
       title="time from the end of the user's speech to the answer">${format.length(ms)}</span>`;
 
+  /** What was said. A word that has a place plays from a little before, as it may be off. */
+  const Content = ({ content, words, start_ms: first }) => {
+    let end = 0;
+    return words.map(([text, start, , error]) => {
+      const begin = content.indexOf(text, end);
+      const between = content.slice(end, begin);
+      end = begin + text.length;
+      const from = Math.max(first, start - Math.min(error, MOST_LEAD_MS));
+      return html`${between}<span class="word" data-ms=${from}>${text}</span>`;
+    }).concat(content.slice(end));
+  };
+
   const Words = ({ turn, worst }) => html`
     <span class="said">
       <span class="speaker">${SPEAKER[turn.role]}</span>
       ${turn.response_ms !== null && html`<${Reply} ms=${turn.response_ms} worst=${worst} />`}
       ${turn.interrupted && html`<span class="chip bad">cut off</span>`}
-      <span class="words">${turn.content}${turn.unheard && html` <del>${turn.unheard}</del>`}</span>
+      <span class="words"><${Content} ...${turn} />${turn.unheard && html` <del>${turn.unheard}</del>`}</span>
     </span>`;
 
-  /** A turn; a click plays it. What has no place in the recording can't be played. */
+  /** A turn; a click plays it, from the word that is hit. What has no place can't be played. */
   const Turn = ({ turn, number, isLit, worst, play, hasAudio }) => html`
     <li class="turn ${turn.role} ${isLit ? "lit" : ""}">
       <button type="button" class="line" data-number=${number} disabled=${turn.start_ms === null || !hasAudio}
-        aria-current=${isLit ? "true" : undefined} onClick=${() => play(turn.start_ms)}>
+        aria-current=${isLit ? "true" : undefined} onClick=${({ target }) => play(Number(target.dataset.ms ?? turn.start_ms))}>
         <${At} ms=${turn.start_ms} />
         <${Words} turn=${turn} worst=${worst} />
       </button>
