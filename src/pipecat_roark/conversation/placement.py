@@ -5,16 +5,18 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from pipecat_roark.conversation.latency import latency
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.moments import MILLISECOND, ClockPlaces
 from pipecat_roark.report import Pause, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from pipecat_roark.conversation.bot_turn import BotTurn
+    from pipecat_roark.conversation.steps import ToolSpan
     from pipecat_roark.conversation.written_side import Message
     from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
 
@@ -29,6 +31,7 @@ class Placement:
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
         places: Gives moments their place in the recording; None without a recording.
         is_open: Returns whether a turn may still change.
+        tools: The tools that ran, in the order of their begins.
     """
 
     def __init__(  # noqa: PLR0913  # what a moment is converted by
@@ -40,6 +43,7 @@ class Placement:
         places: Places | None,
         *,
         is_open: Callable[[UserTurn | BotTurn], bool],
+        tools: Sequence[ToolSpan] = (),
     ) -> None:
         self._now = now
         self.wall = wall
@@ -47,6 +51,7 @@ class Placement:
         self._offset_ms = offset_ms
         self._places = places
         self._is_open = is_open
+        self._tools = tools
 
     @property
     def exact(self) -> bool:
@@ -173,5 +178,6 @@ class Placement:
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
+            latency=latency(turn.marks, self._tools, asked=asked, heard=start, place_ms=start_ms),
             open=self._is_open(turn),
         )

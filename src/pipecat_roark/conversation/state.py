@@ -161,6 +161,7 @@ class CallState:
             offset_ms,
             places,
             is_open=lambda turn: not ended and conversation.is_open(turn, now),
+            tools=self._tools.spans(),
         )
         spoken = self._past.report(conversation.turns, self._inbox.settled(now), placement)
         audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
