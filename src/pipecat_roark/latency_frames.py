@@ -100,7 +100,7 @@ class LatencyFrames:
                 self._note("first chunk", seen.at, _name(seen.source))
             elif compat.is_speech_service(seen.source):
                 at = seen.at - int(data.value * SECOND)
-                self._note("sentence made", at, _name(seen.source))
+                self._note("speech asked for", at, _name(seen.source))
 
     def synthesis_begun(self, seen: Sighting) -> None:
         """Note that a service begins with an utterance."""

@@ -30,6 +30,7 @@ Step: TypeAlias = Literal[
     "first text",
     "text held back",
     "sentence made",
+    "speech asked for",
     "synthesis begun",
     "first audio",
     "first audio of model",

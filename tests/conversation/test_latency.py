@@ -244,6 +244,22 @@ def test_what_no_frame_tells_is_the_pipelines() -> None:
     ]
 
 
+def test_a_speech_service_measures_when_it_was_asked() -> None:
+    """That is more than the begin that it announces, which may come with its audio."""
+    asked = [
+        reached(2.4, "model asked", LLM),
+        reached(2.6, "first text", LLM),
+        reached(2.69, "synthesis begun", TTS),
+        reached(2.7, "speech asked for", TTS),
+        reached(2.8, "sentence made", TTS),
+        reached(2.9, "first audio", TTS),
+    ]
+    assert lines(*answer(2.9, *asked))[2:] == [
+        ("sentence_aggregation", AGGREGATION, 100),
+        ("speech_synthesis", TTS, 200),
+    ]
+
+
 def test_direct_speech_and_a_silence_that_only_the_pipeline_announces() -> None:
     """Nobody asks a model, and the floor is taken without a detector."""
     direct = [

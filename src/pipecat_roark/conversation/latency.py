@@ -58,9 +58,14 @@ _INFERENCE = _What("llm_inference", _OPENER, "service")
 _TRANSCRIPTION = _What("transcription", _CLOSER, "service")
 _DETECTION = _What("turn_detection", _STRATEGIES)
 _COMPLETES = _What("turn_completion", _COMPLETION)
+_AGGREGATES = _What("sentence_aggregation", _AGGREGATION)
 _REQUEST = _What("first_request", "bot", "bot")
 _SYNTHESIS = _What("speech_synthesis", _CLOSER, "service")
 _TOOL = _What("function_handler", _OPENER, "service")
+_AFTER_TOOLS: tuple[AnyStep, ...] = (
+    *("tools done", "model asked", "sentence made", "speech asked for", "synthesis begun"),
+    "audible",
+)
 
 _BETWEEN: dict[tuple[AnyStep, AnyStep], _What] = {
     ("silence", "silence detected"): _What("endpointing_wait", _DETECTOR),
@@ -73,6 +78,7 @@ _BETWEEN: dict[tuple[AnyStep, AnyStep], _What] = {
     ("transcribed", "model asked"): _DETECTION,
     ("client ready", "model asked"): _REQUEST,
     ("client ready", "sentence made"): _REQUEST,
+    ("client ready", "speech asked for"): _REQUEST,
     ("client ready", "synthesis begun"): _REQUEST,
     ("model asked", "model asked"): _INFERENCE,
     ("model asked", "first chunk"): _INFERENCE,
@@ -89,16 +95,16 @@ _BETWEEN: dict[tuple[AnyStep, AnyStep], _What] = {
     ("first chunk", "text held back"): _What("awaiting_speakable_text", _CLOSER, "service"),
     ("found complete", "first text"): _COMPLETES,
     ("found incomplete", "model asked"): _What("waiting_for_user", _COMPLETION),
-    ("first text", "sentence made"): _What("sentence_aggregation", _AGGREGATION),
-    ("text held back", "sentence made"): _What("sentence_aggregation", _AGGREGATION),
+    ("first text", "sentence made"): _AGGREGATES,
+    ("first text", "speech asked for"): _AGGREGATES,
+    ("text held back", "sentence made"): _AGGREGATES,
+    ("text held back", "speech asked for"): _AGGREGATES,
     ("sentence made", "first audio"): _SYNTHESIS,
+    ("speech asked for", "first audio"): _SYNTHESIS,
     ("synthesis begun", "first audio"): _SYNTHESIS,
     ("first audio", "speech announced"): _What("output_transport", _CLOSER, "service"),
     ("first audio of model", "speech announced"): _What("output_transport", _CLOSER, "service"),
-    **{
-        ("tools begun", step): _TOOL
-        for step in ("tools done", "model asked", "sentence made", "synthesis begun", "audible")
-    },
+    **{("tools begun", step): _TOOL for step in _AFTER_TOOLS},
 }
 """What passes between two steps that follow each other; any other two have `pipeline` between."""
 

@@ -66,7 +66,7 @@ def _any_of(*steps: AnyStep) -> frozenset[AnyStep]:
 
 
 _OF_USER = _any_of("silence", "silence detected", "transcribed", "floor taken")
-_MADE = _any_of("sentence made", "synthesis begun")
+_MADE = _any_of("sentence made", "speech asked for", "synthesis begun")
 _HEARD = _any_of("first audio", "first audio of model", "speech announced")
 _SPOKEN = _MADE | _HEARD
 _WRITTEN = _any_of("first text", "text held back")
@@ -90,6 +90,8 @@ _RULES: dict[AnyStep, _Rule] = {
     "tools begun": _Rule(_SPOKEN),
     "tools done": _Rule(behind=_any_of("tools begun")),
     "sentence made": _Rule(_SPOKEN),
+    # A service's own measurement knows better when it was asked than the begin that it announces.
+    "speech asked for": _Rule(_HEARD | _any_of("sentence made"), drops=_any_of("synthesis begun")),
     "synthesis begun": _Rule(_SPOKEN),
     "first audio": _Rule(_HEARD),
     # A model that speaks itself does all of this in one.
