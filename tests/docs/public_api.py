@@ -37,6 +37,7 @@ from pipecat_roark.local import (
     FinishedCall,
     LocalRoark,
     StoredCall,
+    StoredStage,
     StoredTool,
     StoredTurn,
     ThreadedRoark,
@@ -270,6 +271,13 @@ def read_finished(call: FinishedCall) -> None:
         assert_type(turn.response_ms, int | None)
         assert_type(turn.interrupted, bool)
         assert_type(turn.unheard, str)
+        assert_type(turn.latency, tuple[StoredStage, ...])
+        for stage in turn.latency:
+            assert_type(stage.key, str)
+            assert_type(stage.owner, str)
+            assert_type(stage.kind, str)
+            assert_type(stage.start_ms, int)
+            assert_type(stage.end_ms, int)
     for tool in call.tools:
         assert_type(tool.tool_call_id, str)
         assert_type(tool.name, str)
