@@ -24,7 +24,9 @@ from support.events import (
     report_of,
     state_of,
     text_played,
+    user_said,
     user_spoke,
+    user_started_speaking,
     wall,
 )
 
@@ -134,6 +136,34 @@ def test_kinds_are_those_of_pipecat() -> None:
         "turn_detection": "setting",
         "pipeline": "pipeline",
     }
+
+
+def test_a_detector_that_notices_the_silence_late() -> None:
+    """Its own delay before the silence that it waits for is not the setting's."""
+    late = event(2.28, Conversation.user_stopped_speaking, Edge(ns(2.08), index=1600))
+    heard = [user_started_speaking(1), user_said(2.3, "A table?"), late]
+    steps = [reached(2.28, "silence detected"), reached(2.3, "transcribed", STT)]
+    state = state_of(*heard, *steps, reached(3, "speech announced", OUT), *bot_spoke(3, "Yes."))
+    report = state.report(ns(60), wall=wall, origin=0, offset_ms=lambda *_: 2000)
+    stages = [(one.key, one.start_ms, one.end_ms) for one in report.turns[-1].latency]
+    assert stages == [
+        ("pipeline", 2000, 2080),
+        ("endpointing_wait", 2080, 2280),
+        ("transcription", 2280, 2300),
+        ("pipeline", 2300, 3000),
+    ]
+
+
+def test_a_sliver_belongs_to_the_stage_beside_it() -> None:
+    """It is the way between two processors; alone it is the pipeline's."""
+    asked = [reached(2.004, "floor taken"), reached(2.008, "model asked", LLM)]
+    assert lines(*answer(2.1, *asked, reached(2.1, "first text", LLM))) == [
+        ("turn_detection", STRATEGIES, 8),
+        ("llm_inference", LLM, 92),
+    ]
+    begun = [reached(2.003, "model asked", LLM), reached(2.1, "first text", LLM)]
+    assert lines(*answer(2.1, *begun)) == [("llm_inference", LLM, 100)]
+    assert lines(*answer(2.003)) == [("pipeline", "pipecat", 3)]
 
 
 def test_metrics_refine_what_a_model_did() -> None:

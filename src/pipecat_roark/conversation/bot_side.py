@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pipecat_roark.conversation.bot_turn import BotState, BotTurn
 from pipecat_roark.conversation.history import History
 from pipecat_roark.conversation.playback import Playback
-from pipecat_roark.conversation.steps import Mark
 from pipecat_roark.conversation.turn import RESUME_NS
 from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.moments import Edge
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
     from pipecat_roark.conversation.text import SpokenText
     from pipecat_roark.moments import Step
-
-_MOST_MARKS = 128
-"""Only so many of the latest steps can have led to the bot's speech."""
 
 
 class BotSide(History):
@@ -45,7 +41,7 @@ class BotSide(History):
 
     def reached(self, step: Step, at: int, owner: str) -> None:
         """Note that a step on the way to the bot's speech was taken, and by whom."""
-        self.marks = (*self.marks, Mark(step, at, owner))[-_MOST_MARKS:]
+        self.mark(step, at, owner)
 
     def bot_started_speaking(self, at: int, voice: str | None) -> None:
         """Note that the output announced speech of the bot; several voices may speak at once.
@@ -71,7 +67,7 @@ class BotSide(History):
         if self.bot and voice in self.voices:
             self.voices.remove(voice)
             self.bot.speech_stopped(self._played_at or at)
-            self.marks = (*self.marks, Mark("bot silent", at))
+            self.mark("bot silent", at)
 
     def bot_onset(self, edge: Edge) -> None:
         """Note that the first audible sample of the bot's speech is at `edge`."""

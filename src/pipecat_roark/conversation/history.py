@@ -7,17 +7,20 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.bot_turn import BotState, BotTurn
+from pipecat_roark.conversation.steps import Mark
 from pipecat_roark.conversation.user_turn import LATE_WORDS_NS, UserTurn
 from pipecat_roark.moments import SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pipecat_roark.conversation.steps import Mark
+    from pipecat_roark.conversation.steps import AnyStep
     from pipecat_roark.moments import Edge
 
 _OPEN_TURNS = 8
 """Only so many of the latest turns can still change."""
+_MOST_MARKS = 128
+"""Only so many of the latest steps can have led to the bot's speech."""
 _SETTLED_NS = 30 * SECOND
 """How long ago speech must be to have its place in the recording for good."""
 
@@ -65,6 +68,10 @@ class History:
         self._add(turn)
         self.bot = turn
         return turn
+
+    def mark(self, step: AnyStep, at: int, owner: str = "") -> None:
+        """Note a step on the way to the bot's next speech."""
+        self.marks = (*self.marks, Mark(step, at, owner))[-_MOST_MARKS:]
 
     def take_marks(self) -> tuple[Mark, ...]:
         """Return the steps to speech that begins now; what comes leads to later speech."""

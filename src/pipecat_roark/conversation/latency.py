@@ -3,17 +3,20 @@
 Keys, kinds and settings are those of Pipecat's own `UserBotLatencyObserver` (1.9 and newer). Where
 the two differ:
 
-1. A stage begins at the frames' own times, and the last one ends where the bot is audible. Pipecat
-   stops when the output announces speech. So the silence with which a synthesis begins is a second
-   `speech_synthesis` at the end.
-2. `turn_detection` ends when the pipeline takes the floor from the user. What passes from there to
+1. Steps have the times at which their frames were pushed. Pipecat's are those at which its callback
+   ran, which is later: so its `first_request` may be longer, and the stage behind it shorter.
+2. The time begins and ends with what can be heard. The detector's `stop_secs` are
+   `endpointing_wait`, and the time that it took to notice the silence before is `pipeline`. The
+   silence with which a synthesis begins is a second `speech_synthesis`, behind the output.
+3. `turn_detection` ends when the pipeline takes the floor from the user. What passes from there to
    the model is `pipeline`. Words that came before the end of speech was sure count as no step.
-3. Metrics aren't needed. Without them, the first chunk of a model isn't known: `llm_inference` is
-   the time to its first text, or to the tools that it calls.
-4. Where nothing shows when a sentence was complete (before 0.0.108, without metrics), the time from
-   the first text to the begin of the synthesis is `pipeline`.
-5. What a realtime model does is one `llm_inference`.
-6. `pipeline` stands where it was spent, and less than 5 ms of it belong to the stage before.
+4. Metrics aren't needed. Without them, the first chunk of a model isn't known: `llm_inference` is
+   the time to its first text, or to the tools that it calls. But the announcement of a sentence
+   shows its `sentence_aggregation`, which is `speech_synthesis` in Pipecat without the metric.
+5. Where nothing shows when a sentence was complete (a Pipecat without such announcements, and
+   without metrics), the time from the first text to the begin of the synthesis is `pipeline`.
+6. What a realtime model does is one `llm_inference`.
+7. `pipeline` stands where it was spent, and less than 5 ms of it belong to the stage beside it.
 
 Pure: times are pipeline nanoseconds.
 """
@@ -69,8 +72,11 @@ _AFTER_TOOLS: tuple[AnyStep, ...] = (
 
 _BETWEEN: dict[tuple[AnyStep, AnyStep], _What] = {
     ("silence", "silence detected"): _What("endpointing_wait", _DETECTOR),
+    ("silence begun", "silence detected"): _What("endpointing_wait", _DETECTOR),
     ("silence", "transcribed"): _TRANSCRIPTION,
     ("silence", "floor taken"): _DETECTION,
+    ("silence begun", "transcribed"): _TRANSCRIPTION,
+    ("silence begun", "floor taken"): _DETECTION,
     ("silence detected", "transcribed"): _TRANSCRIPTION,
     ("silence detected", "floor taken"): _DETECTION,
     ("silence detected", "model asked"): _DETECTION,
@@ -170,10 +176,15 @@ def _add(stage: LatencyStage, result: list[LatencyStage]) -> None:
     """Add a stage, joined with the one before if both are the same."""
     if not stage.duration_ms:
         return
+    if len(result) == 1 and _is_sliver(result[0]):
+        stage = replace(stage, start_ms=result.pop().start_ms)
     before = result[-1] if result else None
     same = before and (before.key, before.owner) == (stage.key, stage.owner)
-    sliver = stage.kind == "pipeline" and stage.duration_ms < _SLIVER_MS
-    if before and (same or sliver):
+    if before and (same or _is_sliver(stage)):
         result[-1] = replace(before, end_ms=stage.end_ms)
     else:
         result.append(stage)
+
+
+def _is_sliver(stage: LatencyStage) -> bool:
+    return stage.kind == "pipeline" and stage.duration_ms < _SLIVER_MS

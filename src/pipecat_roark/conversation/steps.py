@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Step
 
 AnyStep: TypeAlias = (
-    "Step | Literal['silence', 'tools begun', 'tools done', 'audible', 'bot silent']"
+    "Step | Literal['silence', 'silence begun', 'tools begun', 'tools done', 'audible',"
+    "'bot silent']"
 )
 
 
@@ -65,7 +66,7 @@ def _any_of(*steps: AnyStep) -> frozenset[AnyStep]:
     return frozenset(steps)
 
 
-_OF_USER = _any_of("silence", "silence detected", "transcribed", "floor taken")
+_OF_USER = _any_of("silence", "silence begun", "silence detected", "transcribed", "floor taken")
 _MADE = _any_of("sentence made", "speech asked for", "synthesis begun")
 _HEARD = _any_of("first audio", "first audio of model", "speech announced")
 _SPOKEN = _MADE | _HEARD
@@ -74,6 +75,10 @@ _OF_MODEL = _any_of("model asked", "first chunk", "found complete", "found incom
 _ASKED = _OF_MODEL | _SPOKEN | _any_of("tools begun")
 _RULES: dict[AnyStep, _Rule] = {
     "client ready": _Rule(_ASKED, drops=_any_of("client ready")),
+    # From here on the detector waits; by the sound, the user may have finished before.
+    "silence begun": _Rule(
+        _ASKED | _any_of("silence begun", "floor taken"), drops=_any_of("transcribed")
+    ),
     # Words that came before the silence was sure kept nobody waiting.
     "silence detected": _Rule(
         _ASKED | _any_of("silence detected", "floor taken"), drops=_any_of("transcribed")
