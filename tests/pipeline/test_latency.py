@@ -25,7 +25,7 @@ from support.waits import (
 )
 
 if TYPE_CHECKING:
-    from pipecat.observers.base_observer import FramePushed
+    from pipecat.observers.base_observer import BaseObserver, FramePushed
 pytestmark = pytest.mark.live
 
 NEAR_MS = 20
@@ -52,12 +52,14 @@ def _no_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregator, "match_endofsentence", lambda _: 0, raising=False)
 
 
-async def hold(kind: type[RoarkObserver], params: dict[str, Any]) -> tuple[RoarkObserver, Stamps]:
+async def hold(
+    kind: type[RoarkObserver], params: dict[str, Any], *others: BaseObserver
+) -> tuple[RoarkObserver, Stamps]:
     """Hold a call of one question and one answer."""
     roark, stamps = kind(agent_id="front-desk"), Stamps()
     STAMPS.set(stamps)
     call = Call(
-        [roark],
+        [roark, *others],
         [roark.audio_processor],
         [Recognizer(), Strategies(), Model(), Voice(), Buffer()],
         params,
@@ -113,3 +115,36 @@ async def test_stages_are_those_that_the_services_took(
         assert stage.duration_ms == pytest.approx(length, abs=NEAR_MS), stage.key
     assert sum(one.duration_ms for one in answer.latency) == answer.response_ms
     assert answer.latency[-1].end_ms == answer.start_ms
+
+
+@pytest.mark.usefixtures("local")
+async def test_stages_agree_with_pipecats_own() -> None:
+    """What Pipecat names, too, is as long there; `conversation/latency.py` says what differs."""
+    module = "pipecat.observers.user_bot_latency_observer"
+    latency = pytest.importorskip(module, reason="since 0.0.102")
+    if not hasattr(latency, "LatencyContribution"):
+        pytest.skip("since 1.9.0")
+    breakdowns: list[Any] = []
+
+    async def held() -> RoarkObserver:
+        breakdowns.clear()
+        theirs = latency.UserBotLatencyObserver()
+        theirs.add_event_handler("on_latency_breakdown", lambda _, found: breakdowns.append(found))
+        roark, _ = await hold(RoarkObserver, {"enable_metrics": True}, theirs)
+        return roark
+
+    roark = await calmly(held)
+    ours = {
+        (stage.key, stage.owner, stage.kind): stage.duration_ms
+        for stage in reversed(roark.report().turns[-1].latency)
+    }
+    theirs = {
+        (one.key, one.owner, one.owner_kind): 1000 * one.duration_secs
+        for one in breakdowns[-1].contributions
+        if one.key != "pipeline"  # one sum there
+    }
+    assert {key for key, *_ in theirs} == {
+        *("endpointing_wait", "transcription", "turn_detection", "function_handler"),
+        *("sentence_aggregation", "speech_synthesis", "output_transport"),
+    }
+    assert {key: ours[key] for key in theirs} == pytest.approx(theirs, abs=NEAR_MS)
