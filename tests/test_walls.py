@@ -27,6 +27,7 @@ GROUND = (
     ".plain",
     ".guard",
     ".report",
+    ".summary",
     ".receipt",
     ".settings",
     ".wire",
@@ -170,7 +171,7 @@ RULES: dict[str, Rule] = {
     # Who may import a library.
     "pipecat": Outside(
         ("pipecat",),
-        (".observer", ".watcher", ".frames", ".compat", *PIPECAT_SHELLS),
+        (".observer", ".watcher", ".frames", ".latency_frames", ".compat", *PIPECAT_SHELLS),
         "only these modules must follow the changes of Pipecat",
         typed_by=(".recording.listener", ".sighting", ".synthesis", ".tool_frames", ".clocks"),
     ),
@@ -360,7 +361,8 @@ def test_a_package_imports_relatively_from_itself() -> None:
 
 IMPURE = (
     *PIPECAT_SHELLS,
-    *(".observer", ".watcher", ".frames", ".tool_frames", ".sighting", ".synthesis", ".compat"),
+    *(".observer", ".watcher", ".frames", ".tool_frames", ".latency_frames", ".sighting"),
+    *(".synthesis", ".compat"),
     *(".call", ".cli", ".gate"),
     ".delivery.connections",
 )

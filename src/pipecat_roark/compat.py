@@ -30,6 +30,9 @@ STREAMED_AUDIO = frame_types("SpeechOutputAudioRawFrame")
 """Speech without a beginning and an end, such as that of a video avatar."""
 USER_MUTE_STARTED = frame_types("UserMuteStartedFrame")
 USER_MUTE_STOPPED = frame_types("UserMuteStoppedFrame")
+CLIENT_CONNECTED = frame_types("ClientConnectedFrame")  # 0.0.104
+MARKERS = frame_types("LLMMarkerFrame")  # 1.4.0
+"""A model's judgement whether the user has finished."""
 RECORDING_STARTS = frame_types("AudioBufferStartRecordingFrame")
 RECORDING_STOPS = frame_types("AudioBufferStopRecordingFrame")
 
@@ -93,7 +96,21 @@ def is_client(source: object) -> bool:
 
     It is known by the name of its class, because the import of its module takes time.
     """
-    return any(kind.__name__ == "RTVIProcessor" for kind in type(source).__mro__)
+    return _is_a("RTVIProcessor", source)
+
+
+def is_model(source: object) -> bool:
+    """Return whether a processor is a language model's service, known by its class's name."""
+    return _is_a("LLMService", source)
+
+
+def is_speech_service(source: object) -> bool:
+    """Return whether a processor makes speech of text, known by its class's name."""
+    return _is_a("TTSService", source)
+
+
+def _is_a(name: str, processor: object) -> bool:
+    return any(kind.__name__ == name for kind in type(processor).__mro__)
 
 
 def is_interruptible(frame: Frame) -> bool:

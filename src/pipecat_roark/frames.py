@@ -49,8 +49,10 @@ from pipecat.frames.frames import (
 )
 
 from pipecat_roark import compat
+from pipecat_roark import latency_frames as latency
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.latency_frames import LatencyFrames
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.sighting import Sighting, Sightings
 from pipecat_roark.synthesis import Synthesis
@@ -90,7 +92,8 @@ class FrameReader:
         self._state = state
         self._start_secs = self._stop_secs = 0.0
         self._sightings = Sightings()
-        self._synthesis = Synthesis()
+        self.latency = LatencyFrames(state)
+        self._synthesis = Synthesis(self.latency)
         self._tools = ToolFrames(state, self._sightings)
         self.kinds: set[type[Frame]] = set()
         """Rows of the table of which a frame was seen."""
@@ -157,19 +160,19 @@ class FrameReader:
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.started(frame, seen.source)
+            self._synthesis.started(frame, seen)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_started)
 
     def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.stopped(frame, seen.source)
+            self._synthesis.stopped(frame, seen)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_stopped, self._synthesis.secs(frame))
 
     def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.audio(frame, seen.source)
+            self._synthesis.audio(frame, seen)
         if frame.transport_destination is not None:
             return
         match self._sightings.stage(frame, seen):
@@ -182,7 +185,7 @@ class FrameReader:
 
     def _streamed_audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.audio(frame, seen.source)
+            self._synthesis.audio(frame, seen)
         released = self._sightings.stage(frame, seen) == "released"
         if released and frame.transport_destination is None:
             secs = frame.num_frames / frame.sample_rate
@@ -245,10 +248,10 @@ class FrameReader:
 
     SPEAKING: ClassVar[dict[type[Frame], _Reader]] = {
         VADUserStartedSpeakingFrame: _user_started_speaking,
-        VADUserStoppedSpeakingFrame: _user_stopped_speaking,
+        VADUserStoppedSpeakingFrame: latency.passing("silence detected", _user_stopped_speaking),
         UserStartedSpeakingFrame: _user_turn_started,
-        UserStoppedSpeakingFrame: _user_turn_stopped,
-        BotStartedSpeakingFrame: _bot_started_speaking,
+        UserStoppedSpeakingFrame: latency.passing("floor taken", _user_turn_stopped),
+        BotStartedSpeakingFrame: latency.passing("speech announced", _bot_started_speaking),
         BotStoppedSpeakingFrame: _bot_stopped_speaking,
     }
     """The recorder sees these inline, where their place in the recording is known."""
@@ -256,22 +259,23 @@ class FrameReader:
         **SPEAKING,
         **dict.fromkeys(compat.USER_MUTE_STARTED, _user_muted),
         **dict.fromkeys(compat.USER_MUTE_STOPPED, _user_unmuted),
-        TranscriptionFrame: _user_said,
+        TranscriptionFrame: latency.passing("transcribed", _user_said),
         InterimTranscriptionFrame: _user_is_saying,
         LLMMessagesAppendFrame: _messages_appended,
     }
     """Of these the first sighting counts; of the others, the reader decides."""
     READERS: ClassVar[dict[type[Frame], _Reader]] = {
         **AT_FIRST,
+        **latency.READERS,
         SpeechControlParamsFrame: _detector_was_set,
         TTSStartedFrame: _tts_started,
         TTSStoppedFrame: _tts_stopped,
         TTSAudioRawFrame: _audio,
         **dict.fromkeys(compat.STREAMED_AUDIO, _streamed_audio),
         TTSTextFrame: _speech_text,
-        **dict.fromkeys(compat.AGGREGATED_TEXT, _announced_text),
-        InterruptionFrame: _interrupted,
-        LLMTextFrame: _wrote,
+        **dict.fromkeys(compat.AGGREGATED_TEXT, latency.announcing(_announced_text)),
+        InterruptionFrame: latency.interrupting(_interrupted),
+        LLMTextFrame: latency.writing(_wrote),
         LLMFullResponseEndFrame: _finished_writing,
         FunctionCallInProgressFrame: _tool_called,
         FunctionCallResultFrame: _tool_returned,

@@ -132,6 +132,7 @@ class Watcher:
                 self._behind_output = self._has_output  # it passes processors in their order
             self._starts.add(frame.id)
             self.call.tracing.note(compat.tracing_context(frame))
+            self._reader.latency.started(data.source, is_output=released)
         shift = self._clocks.shift(data.source.get_clock())
         if shift:
             data = replace(data, timestamp=data.timestamp + shift)
@@ -244,6 +245,7 @@ class Watcher:
         recorded = gate.recorded and not gate.withheld
         knows_bot = recorded and recorder.reads_inline and recorder.after_output
         wants_audio = "audio" in self._capture
+        behind = self._behind_output or recorder.after_output
         return Evidence(
             turns=[
                 Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
@@ -252,9 +254,7 @@ class Watcher:
             started_at=report.started_at,
             wants_transcript="words" in self._capture and not gate.withheld,
             has_recorder=recorder.in_pipeline if wants_audio else None,
-            before_output=wants_audio
-            and self._has_output
-            and not (self._behind_output or recorder.after_output),
+            before_output=wants_audio and self._has_output and not behind,
             user_spoke=not seen.isdisjoint(SPEAKING_OF_USER),
             user_heard=self._user_recorded if recorded else None,
             assistant_heard=self._bot_heard if knows_bot else None,

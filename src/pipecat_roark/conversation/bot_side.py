@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pipecat_roark.conversation.text import SpokenText
+    from pipecat_roark.moments import Step
 
 
 class BotSide(History):
@@ -38,6 +39,10 @@ class BotSide(History):
         twin.playback = playback
         return twin
 
+    def reached(self, step: Step, at: int, owner: str) -> None:
+        """Note that a step on the way to the bot's speech was taken, and by whom."""
+        self.mark(step, at, owner)
+
     def bot_started_speaking(self, at: int, voice: str | None) -> None:
         """Note that the output announced speech of the bot; several voices may speak at once.
 
@@ -53,7 +58,7 @@ class BotSide(History):
             return
         self._played_at = None
         if bot and self._continues(bot, at):
-            bot.speech_announced(at)
+            bot.speech_announced(at, self.take_marks())
         else:
             self.open_bot_turn(Edge(at))
 
@@ -62,6 +67,7 @@ class BotSide(History):
         if self.bot and voice in self.voices:
             self.voices.remove(voice)
             self.bot.speech_stopped(self._played_at or at)
+            self.mark("bot silent", at)
 
     def bot_onset(self, edge: Edge) -> None:
         """Note that the first audible sample of the bot's speech is at `edge`."""

@@ -165,6 +165,7 @@ class CallState:
             places,
             is_open=lambda turn: not ended and conversation.is_open(turn, now),
             words=words,
+            tools=self._tools.spans(),
         )
         spoken = self._past[words].report(conversation.turns, self._inbox.settled(now), placement)
         audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)

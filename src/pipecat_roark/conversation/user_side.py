@@ -54,6 +54,7 @@ class UserSide(History):
 
     def user_stopped_speaking(self, edge: Edge) -> None:
         """Note that speech of the user was audible until `edge`."""
+        self.mark("silence begun", edge.at)
         if self.user:
             self.user.speech_stopped(edge)
 
