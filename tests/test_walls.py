@@ -32,6 +32,7 @@ GROUND = (
     ".wire",
     ".spans",
     ".silence",
+    ".budget",
     ".findings",
 )
 PIPECAT_SHELLS = (".recording.recorder", ".recording.external", ".recording.events")

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from pipecat_roark import Loss, RoarkObserver, Tally, wire
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
@@ -168,10 +169,13 @@ async def test_only_what_is_missing_is_sent_again(tmp_path: Path, spool_dir: Pat
 
 
 @pytest.mark.live
-async def test_audio_over_the_bound_is_read_back(tmp_path: Path, spool_dir: Path) -> None:
+@pytest.mark.parametrize("memory", [Share(0), Share(max_process_bytes=0)])
+async def test_audio_over_a_bound_is_read_back(
+    memory: Share, tmp_path: Path, spool_dir: Path
+) -> None:
     """With a spool, memory that is full costs no audio."""
     async with LocalRoark(tmp_path / "calls", middlewares=[first(2, answer(503))]) as roark:
-        receipt = await hold(roark, spool_dir, max_waiting_bytes=0, deadline_secs=5)
+        receipt = await hold(roark, spool_dir, memory=memory, deadline_secs=5)
         await assert_whole(roark)
     assert receipt.whole
 

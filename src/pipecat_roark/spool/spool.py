@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from pipecat_roark.receipt import Cause
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipecat_roark.receipt import Cause
     from pipecat_roark.wire import CallEnded
 
 
@@ -18,8 +17,8 @@ class Spool(Protocol):
 
     changed: asyncio.Event
     """The call sets it when the draft of `call-ended` may have changed."""
-    silenced: Cause
-    """Why audio that is not in memory was sent as silence."""
+    silenced: Cause | None
+    """Why audio that is not in memory was sent as silence; None if it was never on disk."""
 
     @property
     def healthy(self) -> bool:
@@ -61,7 +60,7 @@ class Spool(Protocol):
 class NoSpool:
     """Keeps nothing: the call is delivered from memory alone."""
 
-    silenced = Cause("sent as silence: too much audio was waiting", "memory-full")
+    silenced: Cause | None = None
     healthy = False
     unkept = 0
 

@@ -55,7 +55,9 @@ class SpoolWriter:
         call: Its folder, if there is one already.
     """
 
-    silenced = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
+    silenced: Cause | None = Cause(
+        "sent as silence: it can't be read from the spool", "spool-unreadable"
+    )
 
     def __init__(
         self,
