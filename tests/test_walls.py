@@ -147,7 +147,7 @@ RULES: dict[str, Rule] = {
         "others deliver a call now or recover it later",
         except_for=(
             *(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
-            ".delivery.discarded",
+            *(".delivery.discarded", ".delivery.drain"),
         ),
     ),
     "door of privacy": Outside(
@@ -361,7 +361,7 @@ IMPURE = (
     *PIPECAT_SHELLS,
     *(".observer", ".watcher", ".frames", ".tool_frames", ".sighting", ".synthesis", ".compat"),
     *(".call", ".cli", ".gate"),
-    *(".delivery.client", ".delivery.recovery"),
+    *(".delivery.client", ".delivery.recovery", ".delivery.drain"),
 )
 """Modules whose import loads Pipecat or httpx."""
 IMPORT_EACH = """

@@ -25,7 +25,7 @@ from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.writer import SpoolWriter
-from scenarios import crashes
+from scenarios import crashes, fleets
 from scenarios.faults import AT, FOR_GOOD, KEY, answer, first, hang
 from support.calls import Call
 
@@ -732,3 +732,39 @@ async def test_an_error_of_ours_loses_nothing(
         ]
         await deliver(roark, spool_dir)
         await assert_whole(roark)
+
+
+async def test_no_other_call_is_begun_when_it_is_enough(tmp_path: Path, spool_dir: Path) -> None:
+    """The one that was begun is finished."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        for number in range(6):
+            fleets.leave(spool_dir, roark.url, f"call-{number}", chunks=1)
+        recovery = Recovery(spool_dir, roark.url, fleets.KEY)
+        done = [call async for call in recovery.deliver(lambda: bool(roark.calls))]
+        assert len(done) == len(roark.calls) == 1
+        assert roark.calls["call-0"].complete
+        assert len(waiting(spool_dir)) == 5
+        assert [call async for call in recovery.deliver(lambda: True)] == []
+
+
+async def test_a_call_that_cannot_be_read_is_one_warning(
+    tmp_path: Path, spool_dir: Path, warned: list[str]
+) -> None:
+    """However often it is tried; when it can be read, it is delivered."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        fleets.leave(spool_dir, roark.url, "call-0", chunks=1)
+        (folder,) = waiting(spool_dir)
+        file = folder / "journal"
+        whole = await asyncio.to_thread(file.read_bytes)
+        await asyncio.to_thread(file.write_bytes, b"?\n")
+        recovery = Recovery(spool_dir, roark.url, fleets.KEY)
+        for _ in range(2):
+            (call,) = [call async for call in recovery.deliver()]
+            assert call.problem
+            assert recovery.unreadable == {folder.name}
+        assert len(warned) == 1
+        await asyncio.to_thread(file.write_bytes, whole)
+        (call,) = [call async for call in recovery.deliver()]
+        assert call.receipt is not None
+        assert call.receipt.whole
+        assert recovery.unreadable == set()
