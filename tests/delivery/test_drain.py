@@ -12,14 +12,17 @@ import pytest
 from pipecat_roark.delivery.drain import REPORT_SECS, Drain
 from pipecat_roark.delivery.recovery import Recovered, Recovery
 from pipecat_roark.receipt import Loss, Receipt, Tally
+from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, remove
 from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.room import folders_of
+from scenarios.faults import AT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+REJECTED = Loss(what="audio chunk", count=1, why="the store answered 400", reason="rejected")
 URL, KEY = "https://roark.test", "key"
 AWAY = Loss(what="call-ended", count=1, why="Roark answered 503", reason="unavailable")
 
@@ -75,6 +78,8 @@ class Scripted(Recovery):
                 yield _recovered(found, receipt())
             elif fate == "away":
                 yield _recovered(found, receipt(AWAY))
+            elif fate == "left":
+                yield _recovered(found, receipt(REJECTED))
             elif fate == "damaged":
                 self.unreadable.add(name)
                 yield Recovered(number=1, of=1, folder=name, problem="it is damaged")
@@ -128,14 +133,15 @@ async def test_it_goes_on_until_nothing_is_left(tmp_path: Path) -> None:
 
 async def test_while_roark_is_away_waits_grow_for_all(tmp_path: Path) -> None:
     """One call is tried in each round, in none of the spools another one is begun."""
-    one = Scripted(tmp_path / "1", *[{"a": "away", "b": "arrives"}] * 4, {"a": "arrives"})
-    other = Scripted(tmp_path / "2", *[{"c": "held", "d": "held"}] * 5)
+    away = {"a": "away", "b": "arrives"}
+    one = Scripted(tmp_path / "1", *[away] * 4, {"a": "arrives"}, {"b": "away"})
+    other = Scripted(tmp_path / "2", *[{"c": "held", "d": "left"}] * 5)
     stage = Stage(one, other)
-    stage.on_nap = lambda: stage.drain.stop() if len(stage.naps) == 5 else None
+    stage.on_nap = lambda: stage.drain.stop() if len(stage.naps) == 6 else None
     assert await stage.drain.watch() == 1
-    assert one.tried == [["a"]] * 5
+    assert one.tried == [["a"]] * 5 + [["b"]]
     assert other.tried[4] == ["c", "d"]
-    assert stage.naps == [1, 2, 4, 8, 30]
+    assert stage.naps == [1, 2, 4, 8, 30, 1]
 
 
 async def test_the_wait_for_roark_has_a_bound(tmp_path: Path) -> None:
@@ -157,12 +163,15 @@ async def test_the_wait_for_roark_has_a_bound(tmp_path: Path) -> None:
 
 async def test_a_stop_finishes_what_was_begun(tmp_path: Path) -> None:
     """No other call is begun, nothing is removed, and what is left is the status."""
-    calls = Scripted(tmp_path, {"a": "arrives", "b": "arrives"})
-    stage = Stage(calls, max_age_secs=1e-9)
+    old = [f"{number:020d}-abc" for number in (1, 2)]
+    calls = Scripted(tmp_path, dict.fromkeys(old, "arrives"))
+    owner = fingerprint(KEY, URL)
+    (tmp_path / old[1] / "journal").write_bytes(journal.header(AT, "call", owner))
+    stage = Stage(calls, max_age_secs=1)
     calls.on_arrival = stage.drain.stop
     assert await stage.drain.watch() == 1
-    assert calls.tried == [["a"]]
-    assert stage.lines == ["1 delivered, 1 waiting, the oldest for 0 min, 100 bytes"]
+    assert calls.tried == [old[:1]]
+    assert stage.lines[0].startswith("1 delivered, 1 waiting, the oldest for ")
 
 
 async def test_a_timeout_leaves_what_was_begun(tmp_path: Path) -> None:
