@@ -55,7 +55,8 @@ class Kept:
     @property
     def is_silence(self) -> bool:
         """Whether nothing can be heard in it."""
-        return self._pcm is not None and self._pcm is silence(len(self._pcm))
+        pcm = self._pcm  # another thread may take it away meanwhile
+        return pcm is not None and pcm is silence(len(pcm))
 
     @property
     def is_gone(self) -> bool:
