@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -475,3 +476,40 @@ async def test_what_memory_lost_is_blamed_on_memory() -> None:
     await end(made)
     lost = {(loss.count, loss.reason) for loss in made.receipt.lost if loss.what == "audio chunk"}
     assert lost == {(4, "no-time"), (2, "memory-full")}
+
+
+def test_calls_in_several_event_loops_share_its_memory() -> None:
+    """Each loop has a thread; what gives way belongs to a delivery of another one."""
+    budget = Budget()
+    full, taken = threading.Event(), threading.Event()
+    lost: dict[str, list[str]] = {}
+
+    async def hold(name: str, chunks: int, before: threading.Event, after: threading.Event) -> None:
+        away = asyncio.Event()
+
+        async def fault(what: str | int) -> None:
+            if what != STARTED:
+                await away.wait()
+
+        await asyncio.to_thread(before.wait, 60)
+        made = delivery(ScriptedClient(fault), memory=Share(10_000, 2400, budget))
+        for pcm in PCM[:chunks]:
+            made.add_audio(pcm)
+        after.set()
+        await asyncio.to_thread(taken.wait, 60)
+        away.set()
+        await end(made)
+        lost[name] = [f"{loss.count} {loss.reason}" for loss in made.receipt.lost]
+
+    at_once = threading.Event()
+    at_once.set()
+    calls = [("greedy", 6, at_once, full), ("modest", 2, full, taken)]
+    threads = [
+        threading.Thread(target=lambda call=call: asyncio.run(hold(*call))) for call in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert lost == {"greedy": ["2 process-memory-full"], "modest": []}
+    assert budget.used == 0
