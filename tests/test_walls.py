@@ -33,6 +33,7 @@ GROUND = (
     ".wire",
     ".spans",
     ".silence",
+    ".budget",
     ".findings",
 )
 PIPECAT_SHELLS = (".recording.recorder", ".recording.external", ".recording.events")
@@ -147,7 +148,7 @@ RULES: dict[str, Rule] = {
         "others deliver a call now or recover it later",
         except_for=(
             *(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
-            ".delivery.discarded",
+            *(".delivery.discarded", ".delivery.drain"),
         ),
     ),
     "door of privacy": Outside(

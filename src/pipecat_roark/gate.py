@@ -15,6 +15,7 @@ The rules:
    silenced the audio of pauses already.
 5. With `redact`, audio is held until every turn that lies over it is judged. What is still held
    when the call has ended and nobody could judge it goes out as silence.
+6. Audio that is held and audio that waits for Roark share the bounds on memory.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipecat_roark import wire
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.delivery.discarded import discarded
@@ -57,7 +59,6 @@ _SETTLE_SHARE = 0.5
 """Share of the deadline in which `redact` may judge what is left when the call has ended."""
 _PUBLISH_SECS = 1.0
 """How long the ending waits for the application's handlers of audio that was held."""
-_FULL = Cause("sent as silence: too much audio was held", "memory-full")
 _UNJUDGED = Cause("sent as silence: nobody could judge it", "internal-error")
 
 
@@ -79,18 +80,19 @@ class Gate:
         self._settings = settings
         self._pipecat_call_id = pipecat_call_id
         self._spool = _spool(settings, pipecat_call_id)
+        self._memory = Share(settings.max_waiting_bytes, settings.max_process_waiting_bytes)
         self._delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,
             deadline_secs=settings.deadline_secs,
-            max_waiting_bytes=settings.max_waiting_bytes,
+            memory=self._memory,
             spool=self._spool,
         )
         self._consent = Consent(required=settings.consent_required)
         self._redactor: Redactor | None = None
         if settings.redact is not None:
             self._redactor = Redactor(settings.redact, self._delivery.note_loss)
-        self._held = HeldAudio(settings.max_waiting_bytes)
+        self._held = HeldAudio(self._memory)
         self._publisher = Publisher(publish)
         self._recorded_bytes = 0
         self._discarded: Receipt | None = None
@@ -226,7 +228,7 @@ class Gate:
         if self._redactor is not None:
             self._redactor.close()
         if not self._consent.given:
-            self._held.clear()
+            self._memory.close()
             why, size = self._consent.missing, self._recorded_bytes
             self._discarded = discarded(self._pipecat_call_id, size, why)
             return
@@ -257,7 +259,7 @@ class Gate:
     def _release(self, until: float, spans: list[tuple[int, int]]) -> None:
         """Let out the audio up to a place, with silence in some spans."""
         for part in self._held.release(until, spans):
-            self._delivery.add_audio(part.pcm, lost=_FULL if part.lost else None)
+            self._delivery.add_audio(part.pcm, lost=part.lost)
             self._publisher.put(part.pcm)
 
 

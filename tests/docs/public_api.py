@@ -65,6 +65,7 @@ async def observe(transport: BaseTransport) -> None:
         runner_args={"session_id": "session-7"},
         deadline_secs=5,
         max_waiting_bytes=1024 * 1024,
+        max_process_waiting_bytes=16 * 1024 * 1024,
         spool_dir=Path("spool"),
         consent_required=True,
         capture={"words", "tools"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipecat_roark import CallReport, Loss, guard
 from pipecat_roark import gate as module
+from pipecat_roark.budget import PROCESS
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.gate import Gate
 from pipecat_roark.settings import Settings
@@ -113,8 +115,28 @@ async def test_above_the_bound_audio_is_lost_and_counted(local: LocalRoark) -> N
     gate.consent_given()
     await end(gate)
     chunks = local.calls["call-1"].chunks
-    assert [chunks[index].read_bytes() for index in (0, 1)] == [bytes(len(PCM)), PCM]
+    assert [chunks[index].read_bytes() for index in (0, 1)] == [PCM, bytes(len(PCM))]
     assert [(loss.count, loss.reason) for loss in gate.receipt.lost] == [(1, "memory-full")]
+
+
+@pytest.mark.usefixtures("local")
+async def test_what_is_held_counts_for_the_process() -> None:
+    """A call that has less takes the room of one that waits for consent with more."""
+    gc.collect()  # calls of other tests
+    options = {"max_process_waiting_bytes": PROCESS.used + 2 * len(PCM)}
+    (greedy, _), (modest, _) = made(consent_required=True, **options), made(**options)
+    greedy.start(NOW)
+    modest.start(NOW)
+    for _ in range(2):
+        greedy.audio(PCM)
+    modest.audio(PCM)
+    greedy.consent_given()
+    await end(greedy)
+    await end(modest)
+    assert [(loss.count, loss.reason) for loss in greedy.receipt.lost] == [
+        (1, "process-memory-full")
+    ]
+    assert not modest.receipt.lost
 
 
 async def test_turns_are_judged_as_they_close(

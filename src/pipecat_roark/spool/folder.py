@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.lock import acquire, check
-from pipecat_roark.spool.room import folders_of, room_of
+from pipecat_roark.spool.room import folders_of, room_of, sizes_in
 from pipecat_roark.spool.spool import Tail
 
 if TYPE_CHECKING:
@@ -257,12 +257,44 @@ def owner_of(path: Path) -> str | None:
         return None
 
 
+def age_secs(path: Path) -> float | None:
+    """Return how long ago a call began, by the name of its folder; None if that doesn't say."""
+    name = _NAME.fullmatch(path.name)
+    return (time.time_ns() - int(name[1])) / 1e9 if name else None
+
+
+def audio_bytes(path: Path) -> int:
+    """Return how much audio a call has on disk."""
+    return sum(sizes_in(path))
+
+
+def remove(path: Path) -> int | None:
+    """Remove a call that can be read and that nobody holds.
+
+    Returns:
+        How many bytes of audio it had; None if somebody holds it.
+
+    Raises:
+        UnreadableJournalError: If its journal can't be read.
+    """
+    call = SpooledCall.lock(path)
+    if call is None:
+        return None
+    done = False
+    try:
+        call.read()
+        size, done = audio_bytes(path), True
+    finally:
+        call.release(done=done)
+    room_of(path.parent).give_back(size)
+    return size
+
+
 def remove_remains(spool_dir: Path) -> None:
     """Remove folders without a journal: what a process left that died at the start or the end."""
     for path in folders_of(spool_dir):
-        name = _NAME.fullmatch(path.name)
-        old = name and time.time_ns() - int(name[1]) > STALE_SECS * 1e9
-        if not old or (path / _JOURNAL).exists():
+        age = age_secs(path)
+        if age is None or age <= STALE_SECS or (path / _JOURNAL).exists():
             continue
         with suppress(OSError):
             if (call := SpooledCall.lock(path)) is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pipecat_roark.receipt import Cause
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipecat_roark.receipt import Cause
     from pipecat_roark.wire import CallEnded
 
 
@@ -41,8 +40,8 @@ class Tail(NamedTuple):
 class Spool(Protocol):
     """Keeps one call on disk while it is delivered."""
 
-    silenced: Cause
-    """Why audio that is not in memory was sent as silence."""
+    silenced: Cause | None
+    """Why audio that is not in memory was sent as silence; None if it was never on disk."""
 
     @property
     def healthy(self) -> bool:
@@ -91,7 +90,7 @@ class Spool(Protocol):
 class NoSpool:
     """Keeps nothing: the call is delivered from memory alone."""
 
-    silenced = Cause("sent as silence: too much audio was waiting", "memory-full")
+    silenced: Cause | None = None
     healthy = False
     unkept = 0
 

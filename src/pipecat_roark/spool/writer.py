@@ -46,6 +46,7 @@ _PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """Errors of a machine that has no room at the moment; they say nothing about the disk."""
 _PATIENCE_SECS = 0.75 * DISK_SECS
 """How long a write that met such an error is tried again."""
+_UNREADABLE = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
 _PAUSE_SECS = 0.05
 """How long the thread waits before it tries again."""
 
@@ -60,7 +61,7 @@ class SpoolWriter:
         call: Its folder, if there is one already.
     """
 
-    silenced = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
+    silenced: Cause | None = _UNREADABLE
 
     def __init__(
         self,
