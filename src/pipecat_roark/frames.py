@@ -121,7 +121,7 @@ class FrameReader:
         secs = compat.detection_secs(frame, "stop_secs", self._stop_secs)
         place = seen.track.user_offset(secs) if seen.track else None
         edge = Edge(seen.at - int(secs * SECOND), place)
-        self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
+        self._note(frame, seen.at, Conversation.user_stopped_speaking, edge, seen.at)
 
     def _user_turn_started(self, frame: UserStartedSpeakingFrame, seen: Sighting) -> None:
         self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
@@ -137,8 +137,8 @@ class FrameReader:
 
     def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
         words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
-        by, language = _user_id(frame), _language(frame.language)
-        self._note(frame, seen.at, Conversation.user_said, words, seen.at, by, language)
+        by = _user_id(frame), _language(frame.language), latency.name(seen.source)
+        self._note(frame, seen.at, Conversation.user_said, words, seen.at, *by)
 
     def _user_is_saying(self, frame: InterimTranscriptionFrame, seen: Sighting) -> None:
         self._note(frame, seen.at, Conversation.user_is_saying, seen.at, _user_id(frame))
@@ -151,8 +151,8 @@ class FrameReader:
     # The bot
 
     def _bot_started_speaking(self, frame: BotStartedSpeakingFrame, seen: Sighting) -> None:
-        voice = frame.transport_destination
-        self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
+        by = frame.transport_destination, self.latency.output_of(seen)
+        self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, *by)
 
     def _bot_stopped_speaking(self, frame: BotStoppedSpeakingFrame, seen: Sighting) -> None:
         voice = frame.transport_destination
@@ -248,10 +248,10 @@ class FrameReader:
 
     SPEAKING: ClassVar[dict[type[Frame], _Reader]] = {
         VADUserStartedSpeakingFrame: _user_started_speaking,
-        VADUserStoppedSpeakingFrame: latency.passing("silence detected", _user_stopped_speaking),
+        VADUserStoppedSpeakingFrame: _user_stopped_speaking,
         UserStartedSpeakingFrame: _user_turn_started,
-        UserStoppedSpeakingFrame: latency.passing("floor taken", _user_turn_stopped),
-        BotStartedSpeakingFrame: latency.passing("speech announced", _bot_started_speaking),
+        UserStoppedSpeakingFrame: _user_turn_stopped,
+        BotStartedSpeakingFrame: _bot_started_speaking,
         BotStoppedSpeakingFrame: _bot_stopped_speaking,
     }
     """The recorder sees these inline, where their place in the recording is known."""
@@ -259,7 +259,7 @@ class FrameReader:
         **SPEAKING,
         **dict.fromkeys(compat.USER_MUTE_STARTED, _user_muted),
         **dict.fromkeys(compat.USER_MUTE_STOPPED, _user_unmuted),
-        TranscriptionFrame: latency.passing("transcribed", _user_said),
+        TranscriptionFrame: _user_said,
         InterimTranscriptionFrame: _user_is_saying,
         LLMMessagesAppendFrame: _messages_appended,
     }

@@ -56,30 +56,29 @@ class LatencyFrames:
     def started(self, processor: object, *, is_output: bool) -> None:
         """Note that a processor passed on the pipeline's start."""
         if is_output:
-            self.output = _name(processor)
+            self.output = name(processor)
 
-    def passed(self, step: Step, seen: Sighting) -> None:
-        """Note a step, wherever it is seen."""
-        inline = seen.source is None and step == "speech announced"
-        self._note(step, seen.at, self.output if inline else _name(seen.source))
+    def output_of(self, seen: Sighting) -> str:
+        """Return the name of the output that announces speech, wherever that is seen."""
+        return self.output if seen.source is None else name(seen.source)
 
     def pushed(self, step: Step, frame: Frame, seen: Sighting) -> None:
         """Note a step, if a frame is seen where it is pushed first."""
         if self._is_first(frame, seen):
-            self._note(step, seen.at, _name(seen.source))
+            self._note(step, seen.at, name(seen.source))
 
     def asked(self, frame: LLMFullResponseStartFrame, seen: Sighting) -> None:
         """Note that a model was asked."""
         if self._is_first(frame, seen):
             self._model = self.writer = seen.source
             self._found_complete = False
-            self._note("model asked", seen.at, _name(seen.source))
+            self._note("model asked", seen.at, name(seen.source))
 
     def wrote(self, seen: Sighting) -> None:
         """Note the first text of a model."""
         self.writer = _NOBODY
         held_back = self._marks_turns and not self._found_complete
-        self._note("text held back" if held_back else "first text", seen.at, _name(seen.source))
+        self._note("text held back" if held_back else "first text", seen.at, name(seen.source))
 
     def judged(self, frame: LLMMarkerFrame, seen: Sighting) -> None:
         """Note that a model judged whether the user has finished."""
@@ -87,7 +86,7 @@ class LatencyFrames:
             waits = frame.append_to_context_immediately
             self._marks_turns, self._found_complete = True, not waits
             step: Step = "found incomplete" if waits else "found complete"
-            self._note(step, seen.at, _name(seen.source))
+            self._note(step, seen.at, name(seen.source))
 
     def measured(self, frame: MetricsFrame, seen: Sighting) -> None:
         """Note what a service's own measurement adds: when it was asked, or answered first."""
@@ -97,20 +96,20 @@ class LatencyFrames:
             if not isinstance(data, TTFBMetricsData) or data.value <= 0:
                 continue
             if seen.source is self._model:
-                self._note("first chunk", seen.at, _name(seen.source))
+                self._note("first chunk", seen.at, name(seen.source))
             elif compat.is_speech_service(seen.source):
                 at = seen.at - int(data.value * SECOND)
-                self._note("speech asked for", at, _name(seen.source))
+                self._note("speech asked for", at, name(seen.source))
 
     def synthesis_begun(self, seen: Sighting) -> None:
         """Note that a service begins with an utterance."""
-        self._note("synthesis begun", seen.at, _name(seen.source))
+        self._note("synthesis begun", seen.at, name(seen.source))
 
     def first_audio(self, seen: Sighting) -> None:
         """Note the first audio of an utterance."""
         speaks = seen.source is self._model or compat.is_model(seen.source)
         step: Step = "first audio of model" if speaks else "first audio"
-        self._note(step, seen.at, _name(seen.source))
+        self._note(step, seen.at, name(seen.source))
 
     def _note(self, step: Step, at: int, owner: str) -> None:
         self._state.note(step, at, Conversation.reached, step, at, owner)
@@ -121,16 +120,6 @@ class LatencyFrames:
             return False
         self._known[key] = None
         return True
-
-
-def passing(step: Step, read: Read) -> Read:
-    """Return a reader of frames whose first sighting counts, which notes a step before."""
-
-    def read_both(reader: FrameReader, frame: Frame, seen: Sighting) -> None:
-        reader.latency.passed(step, seen)
-        read(reader, frame, seen)
-
-    return read_both
 
 
 def interrupting(read: Read) -> Read:
@@ -190,5 +179,6 @@ READERS: dict[type[Frame], Read] = {
 """Frames that are read for this alone."""
 
 
-def _name(processor: object) -> str:
+def name(processor: object) -> str:
+    """Return the name of a processor, if one is known."""
     return str(getattr(processor, "name", "unknown"))

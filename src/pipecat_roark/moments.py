@@ -20,9 +20,6 @@ OffsetMs: TypeAlias = Callable[[Speaker, int, bool], int]
 """Returns the place of a speaker's sample in the recording in ms; `True`: as the end of speech."""
 Step: TypeAlias = Literal[
     "client ready",
-    "silence detected",
-    "transcribed",
-    "floor taken",
     "model asked",
     "first chunk",
     "found complete",
@@ -34,10 +31,9 @@ Step: TypeAlias = Literal[
     "synthesis begun",
     "first audio",
     "first audio of model",
-    "speech announced",
     "interrupted",
 ]
-"""A step on the way to the bot's speech; `conversation/steps.py` says which follow each other."""
+"""A step on the way to the bot's speech, of which nothing else need be known."""
 Frames: TypeAlias = Sequence[tuple[bytes, int]]
 """Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
 

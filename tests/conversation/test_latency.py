@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipecat_roark.conversation.steps import Mark, ToolSpan, to_answer, to_speech
+from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.moments import Edge, Step
 from support.events import (
@@ -24,9 +25,9 @@ from support.events import (
     report_of,
     state_of,
     text_played,
-    user_said,
     user_spoke,
     user_started_speaking,
+    user_turn_stopped,
     wall,
 )
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from pipecat_roark.conversation.state import CallState
     from support.events import Event
 
-ASKED_S = 2.0
-"""When the user had finished: a question of one second, from 1 s on."""
 STT, LLM, TTS, OUT = "stt", "llm", "tts", "out"
 DETECTOR = "config: VAD stop_secs"
 STRATEGIES = "config: user turn strategies"
@@ -58,10 +57,30 @@ def tool(begin: float, end: float | None, name: str = "weather") -> list[Event]:
     return [called, *([] if end is None else [returned])]
 
 
+def silence(at: float, since: float = 2.0) -> Event:
+    """Return that a detector found that the user has been silent since a second."""
+    return event(at, Conversation.user_stopped_speaking, Edge(ns(since)), ns(at))
+
+
+def words(at: float, owner: str = STT) -> Event:
+    """Return that a recognizer understood the question."""
+    said = SpokenText("A table?")
+    return event(at, Conversation.user_said, said, ns(at), None, None, owner)
+
+
+def announced(at: float) -> Event:
+    """Return that the output announces speech."""
+    return event(at, Conversation.bot_started_speaking, ns(at), None, OUT)
+
+
+def speech(at: float, text: str = "Yes.") -> list[Event]:
+    """Return that the bot speaks for a second."""
+    return [announced(at), text_played(at, text), bot_stopped_speaking(at + 1)]
+
+
 def answer(at: float, *events: Event) -> list[Event]:
-    """Return a question, events, and an answer that the output announces at a second."""
-    announced = reached(at, "speech announced", OUT)
-    return [*user_spoke(1, "A table?"), *events, announced, *bot_spoke(at, "Yes.")]
+    """Return a question that ends at 2 s, events, and an answer at a second."""
+    return [user_started_speaking(1), words(1.5), *events, *speech(at)]
 
 
 def last_turn(*events: Event) -> Turn:
@@ -89,11 +108,7 @@ def spoken(begin: float) -> list[Event]:
     ]
 
 
-USER = [
-    reached(2.2, "silence detected"),
-    reached(2.25, "transcribed", STT),
-    reached(2.35, "floor taken"),
-]
+USER = [silence(2.2), words(2.25), user_turn_stopped(2.35)]
 HEARD: list[Line] = [
     ("endpointing_wait", DETECTOR, 200),
     ("transcription", STT, 50),
@@ -138,32 +153,34 @@ def test_kinds_are_those_of_pipecat() -> None:
     }
 
 
-def test_a_detector_that_notices_the_silence_late() -> None:
-    """Its own delay before the silence that it waits for is not the setting's."""
-    late = event(2.28, Conversation.user_stopped_speaking, Edge(ns(2.08), index=1600))
-    heard = [user_started_speaking(1), user_said(2.3, "A table?"), late]
-    steps = [reached(2.28, "silence detected"), reached(2.3, "transcribed", STT)]
-    state = state_of(*heard, *steps, reached(3, "speech announced", OUT), *bot_spoke(3, "Yes."))
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        (0.08, [("pipeline", 2000, 2080), ("endpointing_wait", 2080, 2280)]),
+        (0.003, [("endpointing_wait", 2000, 2203), ("pipeline", 2203, 2280)]),
+        (0, [("endpointing_wait", 2000, 2200), ("pipeline", 2200, 2280)]),
+    ],
+)
+def test_a_detector_that_notices_the_silence_late(
+    late: float, expected: list[tuple[str, int, int]]
+) -> None:
+    """Its own delay before the silence that it waits for is not the setting's, if it counts."""
+    edge, at = Edge(ns(2 + late), index=1600), 2.2 + late
+    heard = event(at, Conversation.user_stopped_speaking, edge, ns(at))
+    state = state_of(user_started_speaking(1), words(1.5), heard, *speech(2.28))
     report = state.report(ns(60), wall=wall, origin=0, offset_ms=lambda *_: 2000)
     stages = [(one.key, one.start_ms, one.end_ms) for one in report.turns[-1].latency]
-    assert stages == [
-        ("pipeline", 2000, 2080),
-        ("endpointing_wait", 2080, 2280),
-        ("transcription", 2280, 2300),
-        ("pipeline", 2300, 3000),
-    ]
+    assert stages == expected
 
 
 def test_a_sliver_belongs_to_the_stage_beside_it() -> None:
     """It is the way between two processors; alone it is the pipeline's."""
-    asked = [reached(2.004, "floor taken"), reached(2.008, "model asked", LLM)]
+    asked = [silence(2), user_turn_stopped(2.004), reached(2.008, "model asked", LLM)]
     assert lines(*answer(2.1, *asked, reached(2.1, "first text", LLM))) == [
         ("turn_detection", STRATEGIES, 8),
         ("llm_inference", LLM, 92),
     ]
-    begun = [reached(2.003, "model asked", LLM), reached(2.1, "first text", LLM)]
-    assert lines(*answer(2.1, *begun)) == [("llm_inference", LLM, 100)]
-    assert lines(*answer(2.003)) == [("pipeline", "pipecat", 3)]
+    assert lines(*answer(2.003, silence(2))) == [("pipeline", "pipecat", 3)]
 
 
 def test_metrics_refine_what_a_model_did() -> None:
@@ -231,20 +248,20 @@ def test_text_that_a_model_held_back() -> None:
 def test_words_that_came_before_the_silence_was_sure_kept_nobody_waiting() -> None:
     """A streaming recognizer is faster than the detector; the last word counts."""
     streaming = [
-        reached(2.1, "transcribed", STT),
-        reached(2.2, "silence detected"),
+        words(2.1),
+        silence(2.2),
         reached(2.5, "model asked", LLM),
-        reached(2.55, "transcribed", STT),
+        words(2.55),
     ]
     assert lines(*answer(2.5, *streaming)) == [
         ("endpointing_wait", DETECTOR, 200),
         ("turn_detection", STRATEGIES, 300),
     ]
     twice = [
-        reached(2.2, "silence detected"),
-        reached(2.25, "floor taken"),
-        reached(2.3, "transcribed", STT),
-        reached(2.4, "transcribed", "other"),
+        silence(2.2),
+        user_turn_stopped(2.25),
+        words(2.3),
+        words(2.4, "other"),
         reached(2.5, "model asked", LLM),
     ]
     assert lines(*answer(2.5, *twice)) == [
@@ -260,13 +277,14 @@ def test_what_no_frame_tells_is_the_pipelines() -> None:
         ("pipeline", "pipecat", 1000)
     ]
     old = [
+        silence(2),
         reached(2.4, "model asked", LLM),
         reached(2.6, "first text", LLM),
         reached(2.7, "synthesis begun", TTS),
         reached(2.9, "first audio", TTS),
     ]
     assert lines(*answer(3, *old)) == [
-        ("pipeline", "pipecat", 400),
+        ("turn_detection", STRATEGIES, 400),
         ("llm_inference", LLM, 200),
         ("pipeline", "pipecat", 100),
         ("speech_synthesis", TTS, 200),
@@ -277,6 +295,7 @@ def test_what_no_frame_tells_is_the_pipelines() -> None:
 def test_a_speech_service_measures_when_it_was_asked() -> None:
     """That is more than the begin that it announces, which may come with its audio."""
     asked = [
+        silence(2),
         reached(2.4, "model asked", LLM),
         reached(2.6, "first text", LLM),
         reached(2.69, "synthesis begun", TTS),
@@ -293,7 +312,8 @@ def test_a_speech_service_measures_when_it_was_asked() -> None:
 def test_direct_speech_and_a_silence_that_only_the_pipeline_announces() -> None:
     """Nobody asks a model, and the floor is taken without a detector."""
     direct = [
-        reached(2.3, "floor taken"),
+        silence(2),
+        user_turn_stopped(2.3),
         reached(2.4, "sentence made", TTS),
         reached(2.7, "first audio", TTS),
     ]
@@ -307,8 +327,8 @@ def test_direct_speech_and_a_silence_that_only_the_pipeline_announces() -> None:
 def test_a_realtime_model_is_one_inference() -> None:
     """What it does between is not to be told apart, except for its tools."""
     events = [
-        reached(2.2, "silence detected"),
-        reached(2.3, "transcribed", LLM),
+        silence(2.2),
+        words(2.3, LLM),
         reached(2.4, "model asked", LLM),
         *tool(2.6, 2.8),
         reached(2.9, "model asked", LLM),
@@ -351,13 +371,13 @@ def test_the_answer_to_an_interruption() -> None:
     first = answer(2.8, *USER, reached(2.4, "model asked", LLM), *spoken(2.45))
     events = [
         *first[:-1],
-        *user_spoke(3.5, "No, wait."),
+        user_started_speaking(3.5),
         interrupted(3.51),
-        reached(4.7, "silence detected"),
+        words(4),
+        silence(4.7, since=4.5),
         reached(4.8, "model asked", LLM),
         *spoken(4.9),
-        reached(5.25, "speech announced", OUT),
-        *bot_spoke(5.25, "Well."),
+        *speech(5.25, "Well."),
     ]
     turns = report_of(*events).turns
     assert [turn.role for turn in turns] == ["user", "assistant", "user", "assistant"]
@@ -437,11 +457,10 @@ def test_a_greeting_has_stages_and_no_response_time() -> None:
     events = [
         reached(0.9, "client ready", "in"),
         reached(1, "client ready", "in"),
-        reached(1.1, "silence detected"),
+        silence(1.1),
         reached(1.4, "model asked", LLM),
         *spoken(1.6),
-        reached(1.96, "speech announced", OUT),
-        *bot_spoke(1.96, "Welcome!"),
+        *speech(1.96, "Welcome!"),
     ]
     turn = last_turn(*events)
     assert turn.response_ms is None
@@ -459,7 +478,7 @@ def test_a_greeting_has_stages_and_no_response_time() -> None:
 
 def test_speech_for_which_nothing_is_seen_has_no_stages() -> None:
     """Nothing tells how long it took to speak if nobody had asked."""
-    assert lines(reached(1, "speech announced", OUT), *bot_spoke(1, "Welcome!")) == []
+    assert lines(*speech(1, "Welcome!")) == []
 
 
 def test_the_second_wait_of_a_turn_with_a_tool() -> None:
@@ -470,8 +489,7 @@ def test_the_second_wait_of_a_turn_with_a_tool() -> None:
         *tool(2.9, 6.8),
         reached(6.8, "model asked", LLM),
         *spoken(7),
-        reached(7.35, "speech announced", OUT),
-        *bot_spoke(7.35, "At eight."),
+        *speech(7.35, "At eight."),
     ]
     assert [turn.role for turn in report_of(*events).turns] == ["user", "assistant", "assistant"]
     assert lines(*events) == [
@@ -484,11 +502,10 @@ def test_the_second_wait_of_a_turn_with_a_tool() -> None:
 def test_words_before_their_speech_is_announced_keep_the_steps() -> None:
     """Some services release a text before its audio."""
     events = [
-        *user_spoke(1, "A table?"),
+        *(user_started_speaking(1), words(1.5)),
         *(*USER, reached(2.4, "model asked", LLM), *spoken(2.6)),
         text_played(2.8, "Yes."),
-        reached(3, "speech announced", OUT),
-        bot_started_speaking(3),
+        announced(3),
         bot_stopped_speaking(4),
     ]
     assert lines(*events) == [
@@ -540,6 +557,8 @@ def test_whatever_happens_the_stages_last_as_long_as_the_response(
     for at in data.draw(st.lists(st.integers(0, 5000), max_size=12)):
         step = data.draw(st.sampled_from(STEPS))
         steps.append(event(at / 1000, Conversation.reached, step, ns(at / 1000), step))
+    for at in data.draw(st.lists(st.integers(0, 50), max_size=3)):
+        steps += [silence(at / 10, since=max(0, at - 2) / 10), user_turn_stopped(at / 10)]
     for number, (begin, secs) in enumerate(tools):
         end = None if secs is None else (begin + secs) / 10
         steps += tool(begin / 10, end, f"tool {number}")
@@ -552,7 +571,7 @@ def test_steps_of_long_ago_are_forgotten(marks: int) -> None:
     """A call without speech of the bot keeps only the latest ones."""
     conversation = Conversation()
     for at in range(marks):
-        conversation.reached("transcribed", at, "")
+        conversation.reached("model asked", at, "")
     assert len(conversation.marks) == min(marks, 128)
 
 

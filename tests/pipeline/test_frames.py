@@ -62,7 +62,7 @@ class Notebook:
         if verb is Conversation.reached:
             return
         bound = signature(verb).bind(None, *args, **options).arguments
-        others = [value for name, value in bound.items() if name not in {"self", "at"}]
+        others = [value for name, value in bound.items() if name not in {"self", "at", "owner"}]
         assert bound.get("at", at) == at
         self.notes.append((verb.__name__, at, *others))
 

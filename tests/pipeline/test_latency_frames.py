@@ -22,7 +22,6 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
-    VADUserStoppedSpeakingFrame,
 )
 from pipecat.metrics.metrics import ProcessingMetricsData, TTFBMetricsData
 
@@ -30,6 +29,7 @@ from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import FrameReader
 from pipecat_roark.sighting import Sighting
 from support.events import ns
+from support.transcripts import said
 
 AT = ns(5)
 Step = tuple[str, int, str]
@@ -62,6 +62,8 @@ class Steps:
             step, when, owner = args
             assert when == at
             self.steps.append((step, at, owner))
+        elif args and verb in {Conversation.bot_started_speaking, Conversation.user_said}:
+            self.steps.append((verb.__name__, at, args[-1]))
 
 
 MODEL, VOICE, RECOGNIZER = LLMService("model"), TTSService("voice"), Processor("recognizer")
@@ -103,13 +105,14 @@ def test_a_step_counts_where_its_frame_is_pushed() -> None:
     ]
 
 
-def test_the_output_is_named_where_the_recorder_shows_its_announcement() -> None:
-    """Its name is known once it passed the start on; the owner of a detector's step is none."""
+def test_who_announces_speech_and_who_understood_it() -> None:
+    """The output's name is known once it passed the start on, wherever the recorder shows it."""
     assert steps((BotStartedSpeakingFrame(), AT, None)) == [
-        ("speech announced", AT, "output transport")
+        ("bot_started_speaking", AT, "output transport")
     ]
-    assert steps((BotStartedSpeakingFrame(), AT, OTHER)) == [("speech announced", AT, "other")]
-    assert steps((VADUserStoppedSpeakingFrame(), AT, None)) == [("silence detected", AT, "unknown")]
+    assert steps((BotStartedSpeakingFrame(), AT, OTHER)) == [("bot_started_speaking", AT, "other")]
+    assert steps((said("Hi."), AT, RECOGNIZER)) == [("user_said", AT, "recognizer")]
+    assert steps((said("Hi."), AT, None)) == [("user_said", AT, "unknown")]
 
 
 def test_the_first_text_of_each_answer_counts() -> None:

@@ -43,13 +43,15 @@ class BotSide(History):
         """Note that a step on the way to the bot's speech was taken, and by whom."""
         self.mark(step, at, owner)
 
-    def bot_started_speaking(self, at: int, voice: str | None) -> None:
+    def bot_started_speaking(self, at: int, voice: str | None, owner: str = "") -> None:
         """Note that the output announced speech of the bot; several voices may speak at once.
 
         Args:
             at: Pipeline time in nanoseconds.
             voice: The output's destination at which the bot speaks.
+            owner: The output's name.
         """
+        self.mark("speech announced", at, owner)
         self._speech_was_announced = True
         bot, speaks = self.bot, bool(self.voices)
         stop_lost = bot and voice in self.voices and self._user_spoke_since(bot)

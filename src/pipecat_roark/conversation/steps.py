@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 
     from pipecat_roark.moments import Step
 
-AnyStep: TypeAlias = (
-    "Step | Literal['silence', 'silence begun', 'tools begun', 'tools done', 'audible',"
-    "'bot silent']"
-)
+_OwnStep: TypeAlias = Literal[
+    "silence",
+    "silence begun",
+    "silence detected",
+    "transcribed",
+    "floor taken",
+    "tools begun",
+    "tools done",
+    "speech announced",
+    "audible",
+    "bot silent",
+]
+AnyStep: TypeAlias = "Step | _OwnStep"
 
 
 @dataclass(frozen=True, slots=True)
