@@ -56,11 +56,19 @@ async def ask(caller: Caller, port: int) -> None:
 async def runner(
     local: LocalRoark, callers: Sequence[Caller], **env: str
 ) -> AsyncIterator[Process]:
-    """Run a bot of the development runner, in calls that have had a question and an answer."""
+    """Run a bot of the development runner, in calls that have had a question and an answer.
+
+    Without callers, it is a bot that the runner has started as a task, as it does for Daily.
+    """
     port = free_port()
-    command = ("-m", "scenarios.bots", "-t", "webrtc", "--host", "127.0.0.1", "--port", str(port))
+    command = ("-m", "scenarios.bots", "--host", "127.0.0.1", "--port", str(port))
     async with serving(*command, port=port, url=local.url, **env) as process:
         await asyncio.gather(*(ask(caller, port) for caller in callers))
+        if not callers:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+                start = f"http://127.0.0.1:{port}/start"
+                (await http.post(start, json={"transport": "daily"})).raise_for_status()
+            await asyncio.sleep(5)  # until both sides have spoken
         process.terminate()
         yield process
     for caller in callers:
@@ -68,9 +76,10 @@ async def runner(
 
 
 async def test_the_development_runner_ends_its_calls(local: LocalRoark, tmp_path: Path) -> None:
-    """Its server waits for the calls. The README's handler ends them, and they arrive whole.
+    """The README's handler of SIGTERM ends the calls before the server, and they arrive whole.
 
-    Without it the grace passes, and what a spool has is all that arrives.
+    Without it the server waits for the one kind and dies at once with the other, and what a spool
+    has is all that arrives.
     """
     spool = tmp_path / "spool"
 
@@ -83,15 +92,24 @@ async def test_the_development_runner_ends_its_calls(local: LocalRoark, tmp_path
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(process.wait(), SHORT_SECS)
 
-    await asyncio.gather(ends(), waits())
+    async def ends_a_task() -> None:
+        async with runner(local, [], **{ENDS_CALLS: "1"}) as process:
+            await asyncio.wait_for(process.wait(), GRACE_SECS)
+
+    async def dies_with_a_task() -> None:
+        async with runner(local, [], ROARK_SPOOL_DIR=str(spool)) as process:
+            await asyncio.wait_for(process.wait(), GRACE_SECS)
+
+    await asyncio.gather(ends(), ends_a_task(), waits(), dies_with_a_task())
     ended = [call for call in local.calls.values() if call.ended is not None]
-    assert [words(call) for call in ended] == [WORDS, WORDS]
+    assert [words(call) for call in ended] == [WORDS, WORDS, WORDS]
     async for _ in Recovery(spool, local.url, "key").deliver():
         pass
-    (killed,) = (call for call in local.calls.values() if call not in ended)
-    assert words(killed) == WORDS
-    assert killed.ended is not None
-    assert killed.ended["callEndedReason"] == "process-died"
+    killed = [call for call in local.calls.values() if call not in ended]
+    assert [words(call) for call in killed] == [WORDS, WORDS]
+    for call in killed:
+        assert call.ended is not None
+        assert call.ended["callEndedReason"] == "process-died"
 
 
 async def workers(port: int) -> None:

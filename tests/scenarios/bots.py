@@ -12,19 +12,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, WebSocket
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.runner.types import SmallWebRTCRunnerArguments
 from pipecat.runner.utils import create_transport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
 from offline.caller import loopback
 from pipecat_roark import RoarkObserver
+from support.calls import IN_RATE, tone
 from support.telephone import Answers, Bot
+from support.transport import ScriptedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +50,12 @@ app = FastAPI()
 
 
 async def bot(runner_args: RunnerArguments) -> None:
-    """Hold one call."""
-    transport = await create_transport(runner_args, TRANSPORTS)
+    """Hold one call; without a connection, one that nobody ends."""
+    if isinstance(runner_args, SmallWebRTCRunnerArguments):
+        transport = await create_transport(runner_args, TRANSPORTS)
+    else:
+        transport = scripted = ScriptedTransport()
+        scripted.input().speech = np.pad(tone(0.6, IN_RATE), (IN_RATE, 0))
     roark = RoarkObserver(agent_id="front-desk", runner_args=runner_args)
     pipeline = Pipeline(
         [
