@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 
@@ -24,8 +25,9 @@ from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.drain import Drain
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.spool import journal
-from pipecat_roark.spool.folder import SpooledCall
+from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
+from scenarios import fleets
 from scenarios.faults import AT
 
 if TYPE_CHECKING:
@@ -295,3 +297,26 @@ def test_deliver_says_if_a_folder_cannot_be_read(
     monkeypatch.setattr("pipecat_roark.delivery.recovery.waiting", fail)
     assert main(["deliver", str(tmp_path), "--watch"]) == 2
     assert "A spool can't be read: [Errno 13] Permission denied" in capsys.readouterr().err
+
+
+def test_deliver_gives_up_old_calls_if_told_to(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    warned: list[str],
+    unused_tcp_port: int,
+) -> None:
+    """It tries them first; Roark is away here."""
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    monkeypatch.setenv("ROARK_API_KEY", fleets.KEY)
+    monkeypatch.setenv("ROARK_BASE_URL", url)
+    monkeypatch.setattr(recovery, "DEADLINE_SECS", 0.3)
+    fleets.leave(tmp_path, url, "call-1", chunks=1)
+    (folder,) = waiting(tmp_path)
+    folder.rename(tmp_path / f"{time.time_ns() - 3 * 3600 * 10**9:020d}-{folder.name[-8:]}")
+    assert main(["deliver", str(tmp_path), "--max-age", "4h"]) == 1
+    assert len(waiting(tmp_path)) == 1
+    assert main(["deliver", str(tmp_path), "--max-age", "2h"]) == 0
+    assert waiting(tmp_path) == []
+    assert "call-1: not whole" in capsys.readouterr().out
+    assert "1 calls in the spool" in warned[-1]
