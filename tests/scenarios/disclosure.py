@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipecat_roark import CallReport, RoarkObserver, ToolCall, Turn
 from pipecat_roark.delivery.recovery import Recovery
 from scenarios import exits
 from support.calls import OUT_RATE, Call
+from support.calm import calmly
 from support.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -128,6 +130,9 @@ async def hold(
 ) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     """Hold a call, with a spool and against a slow Roark.
 
+    If the machine stood still for longer than the margin, another one is held: what was said before
+    a pause would arrive in it, and what was said in the pause behind it.
+
     Args:
         folder: Where everything is written.
         monkeypatch: Points the observer at Roark.
@@ -139,6 +144,24 @@ async def hold(
     Returns:
         What each exit let out, the observer, and the call as Roark has it.
     """
+    tries = count()
+
+    async def once() -> tuple[Exits, RoarkObserver, StoredCall | None]:
+        where = folder / str(next(tries))
+        return await _hold(where, monkeypatch, around, before_end, recorded=recorded, **options)
+
+    return await calmly(once, MARGIN_SECS)
+
+
+async def _hold(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    around: Around | None,
+    before_end: Callable[[RoarkObserver], None] | None,
+    *,
+    recorded: bool,
+    **options: Any,
+) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     seen, spool_dir = Exits(), folder / "spool"
     with _logged() as lines:
         async with exits.roark(folder / "calls") as local:
