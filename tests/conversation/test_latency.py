@@ -253,9 +253,10 @@ def test_words_that_came_before_the_silence_was_sure_kept_nobody_waiting() -> No
         reached(2.5, "model asked", LLM),
         words(2.55),
     ]
-    assert lines(*answer(2.5, *streaming)) == [
+    assert lines(*answer(2.6, *streaming, reached(2.6, "first text", LLM))) == [
         ("endpointing_wait", DETECTOR, 200),
         ("turn_detection", STRATEGIES, 300),
+        ("llm_inference", LLM, 100),
     ]
     twice = [
         silence(2.2),
@@ -450,6 +451,12 @@ def test_tools_that_run_at_once_are_one_wait() -> None:
 def test_a_tool_of_an_earlier_question_is_no_wait() -> None:
     """It began before the user had asked, and goes on."""
     assert lines(*tool(0.5, 2.4), *answer(2.5, *USER))[:3] == HEARD
+    events = [reached(2.35, "model asked", LLM), *tool(2.4, 2.5, "other")]
+    assert lines(*tool(0.5, 2.6), *answer(2.6, *USER, *events))[3:] == [
+        ("llm_inference", LLM, 50),
+        ("function_handler", "other", 100),
+        ("pipeline", "pipecat", 100),
+    ]
 
 
 def test_a_greeting_has_stages_and_no_response_time() -> None:
@@ -583,3 +590,14 @@ def test_steps_without_a_question_or_tools() -> None:
         *("silence", "silence detected", "model asked")
     ]
     assert [mark.step for mark in to_speech(marks, running, 9)] == ["tools begun", "model asked"]
+    late = [Mark("first chunk", 3), Mark("first text", 4), Mark("sentence made", 6)]
+    assert [mark.step for mark in to_speech(late, [], 5)] == ["first text"]
+
+
+def test_steps_lead_to_speech_once() -> None:
+    """What comes behind the begin of speech leads to later speech."""
+    conversation = Conversation()
+    conversation.reached("model asked", 1, LLM)
+    conversation.bot_started_speaking(2, None, OUT)
+    conversation.reached("model asked", 3, LLM)
+    assert [mark.at for mark in conversation.marks] == [3]

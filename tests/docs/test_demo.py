@@ -149,16 +149,14 @@ async def test_the_end_shows_the_call_and_its_page(call: HeldCall) -> None:
 
 
 def test_each_answer_tells_why_it_took_its_time(call: HeldCall) -> None:
-    """Its stages last as long as its response time; the detector waits for its setting first."""
+    """Its stages last as long as its response time, and begin with the detector's wait."""
     greeting, *answers = _turns_of(call, "assistant")
     assert greeting.response_ms is None
     assert greeting.latency
     for answer in answers:
         keys = [stage.key for stage in answer.latency]
         assert sum(stage.duration_ms for stage in answer.latency) == answer.response_ms
-        waited = [one.duration_ms for one in answer.latency if one.key == "endpointing_wait"]
         assert "endpointing_wait" in keys[:2]
-        assert waited == [pytest.approx(200, abs=1)]
         assert {"llm_inference", "speech_synthesis"} <= {*keys}
     assert [stage.owner for stage in answers[0].latency if stage.key == "function_handler"] == [
         "get_weather"

@@ -103,7 +103,7 @@ async def test_stages_are_those_that_the_services_took(
     metrics: bool,  # noqa: FBT001  # a parameter of the test
 ) -> None:
     """Each stage is as long as the services' own stamps say, also with late callbacks."""
-    roark, stamps = await calmly(lambda: hold(kind, {"enable_metrics": metrics}))
+    roark, stamps = await calmly(lambda: hold(kind, {"enable_metrics": metrics}), NEAR_MS / 1000)
     answer = roark.report().turns[-1]
     stages = [one for one in answer.latency if one.key != "pipeline" or one.duration_ms > NEAR_MS]
     expected = lengths(stamps, shows_sentence=metrics or SHOWS_SENTENCES)
@@ -133,7 +133,7 @@ async def test_stages_agree_with_pipecats_own() -> None:
         roark, _ = await hold(RoarkObserver, {"enable_metrics": True}, theirs)
         return roark
 
-    roark = await calmly(held)
+    roark = await calmly(held, NEAR_MS / 1000)
     ours = {
         (stage.key, stage.owner, stage.kind): stage.duration_ms
         for stage in reversed(roark.report().turns[-1].latency)

@@ -42,7 +42,8 @@ def with_captured(report: CallReport, capture: Collection[str]) -> CallReport:
 def without_paused(report: CallReport) -> CallReport:
     """Return a report without the content of what was said or done in a pause.
 
-    A turn or a tool call is masked as a whole if any of it lies in a pause.
+    A turn or a tool call is masked as a whole if any of it lies in a pause. Its times stay, and so
+    do the stages of an answer's latency, which hold no content.
     """
     pauses = [pause for pause in report.pauses if not _is_end(pause, report.ended_at)]
     if not pauses:
