@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
@@ -67,13 +67,14 @@ async def check_table(params: FunctionCallParams, day: str, guests: int) -> None
 
 
 def build_worker(
-    transport: BaseTransport, runner_args: RunnerArguments
+    transport: BaseTransport, runner_args: RunnerArguments, *, audio_out_sample_rate: int = 24000
 ) -> tuple[PipelineWorker, RoarkObserver]:
     """Build the pipeline of one call.
 
     Args:
         transport: The caller's connection.
         runner_args: The session, as Pipecat's runner describes it.
+        audio_out_sample_rate: Sample rate of the bot's voice and of the recording, in Hz.
 
     Returns:
         The worker for a runner, and the observer that delivers the call.
@@ -114,6 +115,7 @@ def build_worker(
     )
     worker = PipelineWorker(
         pipeline,
+        params=PipelineParams(audio_out_sample_rate=audio_out_sample_rate),
         observers=[roark],  # Roark, 3 of 3: turns and tool calls.
         idle_timeout_secs=runner_args.pipeline_idle_timeout_secs,
     )

@@ -135,7 +135,7 @@ async def hold_call(
 
 
 def keep_report(held: HeldCall) -> None:
-    """Put the report into the call's folder, so that the page shows what nobody heard."""
+    """Put the report into the call's folder, so that the page shows what only it tells."""
     report = json.dumps(asdict(held.report), default=str)
     (held.stored.folder / "report.json").write_text(report, encoding="utf-8")
 
@@ -143,6 +143,7 @@ def keep_report(held: HeldCall) -> None:
 async def show(console: Console, held: HeldCall, *, opens: bool) -> None:
     """Show a call that is over, and serve its page to whoever sits there until Ctrl-C."""
     console.print(draw_call(held.stored, console.width), markup=False, soft_wrap=True)
+    console.print(f"\n{_summary(held.report)}", markup=False, soft_wrap=True)
     if not opens and not sys.stdin.isatty():  # nobody is there to look at it now
         folder = held.stored.folder.parent
         console.print(
@@ -154,6 +155,18 @@ async def show(console: Console, held: HeldCall, *, opens: bool) -> None:
         webbrowser.open(held.page)
     with suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
+
+
+def _summary(report: CallReport) -> str:
+    """Sum a call up in a sentence or two."""
+    told = report.summary
+    talk = f"The caller spoke {told.user_talk or 0:.0%} of the time, the bot "
+    talk += f"{told.assistant_talk or 0:.0%}; interruptions: {told.interruptions}."
+    if told.worst_response_ms is None or told.worst_stage is None:
+        return talk
+    stage = told.worst_stage
+    worst = f"The slowest answer took {told.worst_response_ms / 1000:.2f} s, most of it "
+    return f"{worst}{stage.key} ({stage.owner}, {stage.duration_ms / 1000:.2f} s). {talk}"
 
 
 async def _connect(local: LocalRoark, llm_base_url: str, follow: Follow | None) -> RoarkObserver:

@@ -30,8 +30,11 @@ def rows(reports: Path) -> list[tuple[str, str, int, int]]:
 
 
 def table(found: list[tuple[str, str, int, int]]) -> str:
-    """Return the rows as a Markdown table."""
-    lines = ["| Pipecat | Python | passed | failed |", "|---|---|---:|---:|"]
+    """Return the rows as a Markdown table, below the line that Pipecat asks integrations for."""
+    tested = list(dict.fromkeys(pipecat for pipecat, *_, failed in found if not failed))
+    range_ = " to ".join(f"v{pipecat}" for pipecat in dict.fromkeys([*tested[:1], *tested[-1:]]))
+    lines = [f"Tested with Pipecat {range_}.", ""] if tested else []
+    lines += ["| Pipecat | Python | passed | failed |", "|---|---|---:|---:|"]
     for pipecat, python, passed, failed in found:
         lines.append(f"| {pipecat} | {python[0]}.{python[1:]} | {passed} | {failed} |")
     return "\n".join(lines)

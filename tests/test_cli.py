@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -20,10 +22,12 @@ import pytest
 from pipecat_roark import wire
 from pipecat_roark.cli import main
 from pipecat_roark.delivery import recovery
+from pipecat_roark.delivery.drain import Drain
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.spool import journal
-from pipecat_roark.spool.folder import SpooledCall
+from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
+from scenarios import fleets
 from scenarios.faults import AT
 
 if TYPE_CHECKING:
@@ -184,7 +188,7 @@ async def test_deliver_shows_each_call(
         broken = spool_dir / "broken" / "journal"
         await asyncio.to_thread(broken.parent.mkdir)
         await asyncio.to_thread(broken.touch)
-        assert await deliver() == (1, "1 of 1 broken: its first line is damaged\n")
+        assert await deliver() == (2, "1 of 1 broken: its first line is damaged\n")
         await asyncio.to_thread(broken.unlink)
         assert await deliver() == (0, "")
 
@@ -218,7 +222,7 @@ async def test_deliver_leaves_the_calls_of_others(
 
 @pytest.mark.parametrize(
     ("key", "folder", "message"),
-    [("", ".", "api_key is missing"), ("key", "nowhere", "There is no folder nowhere")],
+    [("", ".", "api_key is missing"), ("key", "nowhere", "There is no folder ")],
 )
 def test_deliver_says_what_it_lacks(
     key: str,
@@ -229,7 +233,7 @@ def test_deliver_says_what_it_lacks(
 ) -> None:
     """Without a key or a spool it prints what is missing and delivers nothing."""
     monkeypatch.setenv("ROARK_API_KEY", key)
-    assert main(["deliver", folder]) == 1
+    assert main(["deliver", folder]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -242,3 +246,77 @@ def test_deliver_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ROARK_API_KEY", "key")
     monkeypatch.setattr("pipecat_roark.delivery.recovery.waiting", stop)
     assert main(["deliver", str(tmp_path)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "secs"), [("90", 90), ("1.5s", 1.5), ("15m", 900), ("72h", 259200), ("7d", 604800)]
+)
+def test_times_have_units(
+    text: str, secs: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number is in seconds."""
+    empty = AsyncMock(return_value=0)
+    monkeypatch.setenv("ROARK_API_KEY", "key")
+    monkeypatch.setattr(Drain, "empty", empty)
+    assert main(["deliver", str(tmp_path), "--until-empty", "--timeout", text]) == 0
+    empty.assert_awaited_once_with(secs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--watch --until-empty", "--until-empty: not allowed with argument --watch"),
+        ("--watch --timeout 5", "--timeout goes with --until-empty"),
+        ("--until-empty --timeout soon", "argument --timeout: invalid"),
+        ("--max-age 0", "argument --max-age: invalid"),
+        ("--max-age=-1h", "argument --max-age: invalid"),
+        ("--every inf", "argument --every: invalid"),
+    ],
+)
+def test_deliver_refuses_what_makes_no_sense(
+    options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is delivered or removed then."""
+    try:
+        status: object = main(["deliver", str(tmp_path), *options.split()])
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2
+    assert message in capsys.readouterr().err
+
+
+def test_deliver_says_if_a_folder_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has a status of its own."""
+
+    def fail(_: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("ROARK_API_KEY", "key")
+    monkeypatch.setattr("pipecat_roark.delivery.recovery.waiting", fail)
+    assert main(["deliver", str(tmp_path), "--watch"]) == 2
+    assert "A spool can't be read: [Errno 13] Permission denied" in capsys.readouterr().err
+
+
+def test_deliver_gives_up_old_calls_if_told_to(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    warned: list[str],
+    unused_tcp_port: int,
+) -> None:
+    """It tries them first; Roark is away here."""
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    monkeypatch.setenv("ROARK_API_KEY", fleets.KEY)
+    monkeypatch.setenv("ROARK_BASE_URL", url)
+    monkeypatch.setattr(recovery, "DEADLINE_SECS", 0.3)
+    fleets.leave(tmp_path, url, "call-1", chunks=1)
+    (folder,) = waiting(tmp_path)
+    folder.rename(tmp_path / f"{time.time_ns() - 3 * 3600 * 10**9:020d}-{folder.name[-8:]}")
+    assert main(["deliver", str(tmp_path), "--max-age", "4h"]) == 1
+    assert len(waiting(tmp_path)) == 1
+    assert main(["deliver", str(tmp_path), "--max-age", "2h"]) == 0
+    assert waiting(tmp_path) == []
+    assert "call-1: not whole" in capsys.readouterr().out
+    assert "1 calls in the spool" in warned[-1]

@@ -39,6 +39,7 @@ def test_what_is_given_is_kept() -> None:
         agent_prompt="Be kind.",
         deadline_secs=2,
         max_waiting_bytes=0,
+        max_process_waiting_bytes=1,
     )
     assert settings == Settings(
         agent_id="front-desk",
@@ -48,6 +49,7 @@ def test_what_is_given_is_kept() -> None:
         agent_prompt="Be kind.",
         deadline_secs=2,
         max_waiting_bytes=0,
+        max_process_waiting_bytes=1,
     )
 
 
@@ -79,6 +81,11 @@ def test_what_is_given_is_kept() -> None:
         ({"max_waiting_bytes": None}, TypeError, "max_waiting_bytes must be an integer, not None"),
         ({"max_waiting_bytes": 1e6}, TypeError, "max_waiting_bytes must be an integer, not float"),
         ({"max_waiting_bytes": -1}, ValueError, "max_waiting_bytes must be 0 or more"),
+        (
+            {"max_process_waiting_bytes": -1},
+            ValueError,
+            "max_process_waiting_bytes must be 0 or more",
+        ),
         ({"spool_dir": 7}, TypeError, "spool_dir must be a path, not int"),
         ({"spool_dir": __file__}, ValueError, "spool_dir must be a folder"),
     ],

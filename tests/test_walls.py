@@ -27,11 +27,13 @@ GROUND = (
     ".plain",
     ".guard",
     ".report",
+    ".summary",
     ".receipt",
     ".settings",
     ".wire",
     ".spans",
     ".silence",
+    ".budget",
     ".findings",
 )
 PIPECAT_SHELLS = (".recording.recorder", ".recording.external", ".recording.events")
@@ -146,7 +148,7 @@ RULES: dict[str, Rule] = {
         "others deliver a call now or recover it later",
         except_for=(
             *(".delivery.delivery", ".delivery.client", ".delivery.recovery"),
-            ".delivery.discarded",
+            *(".delivery.discarded", ".delivery.drain"),
         ),
     ),
     "door of privacy": Outside(
@@ -170,11 +172,11 @@ RULES: dict[str, Rule] = {
     # Who may import a library.
     "pipecat": Outside(
         ("pipecat",),
-        (".observer", ".watcher", ".frames", ".compat", *PIPECAT_SHELLS),
+        (".observer", ".watcher", ".frames", ".latency_frames", ".compat", *PIPECAT_SHELLS),
         "only these modules must follow the changes of Pipecat",
         typed_by=(".recording.listener", ".sighting", ".synthesis", ".tool_frames", ".clocks"),
     ),
-    "httpx": Outside(("httpx",), (".delivery.client",), "one module sends requests"),
+    "httpx": Outside(("httpx",), (".delivery.connections",), "one module sends requests"),
     "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),
     "locks": Outside(("filelock", "fcntl"), (".spool",), "one room locks files"),
     "audio": Outside(
@@ -360,9 +362,10 @@ def test_a_package_imports_relatively_from_itself() -> None:
 
 IMPURE = (
     *PIPECAT_SHELLS,
-    *(".observer", ".watcher", ".frames", ".tool_frames", ".sighting", ".synthesis", ".compat"),
+    *(".observer", ".watcher", ".frames", ".tool_frames", ".latency_frames", ".sighting"),
+    *(".synthesis", ".compat"),
     *(".call", ".cli", ".gate"),
-    *(".delivery.client", ".delivery.recovery"),
+    ".delivery.connections",
 )
 """Modules whose import loads Pipecat or httpx."""
 IMPORT_EACH = """

@@ -16,11 +16,13 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCPeerConnection,
+    RTCSessionDescription,
 )
 from av import AudioFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
@@ -46,6 +48,14 @@ class Line:
 
 class CallFailedError(Exception):
     """The bot did not do its part of the conversation."""
+
+
+def loopback() -> AbstractContextManager[object]:
+    """Let new connections use 127.0.0.1, which aiortc never offers, and no other address.
+
+    So the call works without a network, and never leaves this machine.
+    """
+    return patch("aioice.ice.get_host_addresses", return_value=["127.0.0.1"])
 
 
 class Microphone(MediaStreamTrack):
@@ -115,16 +125,22 @@ class Caller:
 
     async def dial(self, connection: SmallWebRTCConnection) -> None:
         """Offer a call to the bot's side and take its answer."""
+        with loopback():
+            offer = await self.offer()
+            await connection.initialize(offer.sdp, offer.type)
+        await self.accept(connection.pc.localDescription)
+
+    async def offer(self) -> RTCSessionDescription:
+        """Return an offer of a call, to be sent to the bot's side."""
         self._peer.addTrack(self._microphone)
         self._peer.on("track", self._hear)
         self._peer.createDataChannel("messages")  # Pipecat's clients always open one.
-        # aiortc never offers 127.0.0.1. With this address alone, the call works without a
-        # network, and never leaves this machine.
-        with patch("aioice.ice.get_host_addresses", return_value=["127.0.0.1"]):
-            await self._peer.setLocalDescription(await self._peer.createOffer())
-            offer = self._peer.localDescription
-            await connection.initialize(offer.sdp, offer.type)
-        await self._peer.setRemoteDescription(connection.pc.localDescription)
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        return self._peer.localDescription
+
+    async def accept(self, answer: RTCSessionDescription) -> None:
+        """Take the answer of the bot's side; the call begins."""
+        await self._peer.setRemoteDescription(answer)
 
     async def say(self, line: Line) -> None:
         """Speak a line to its end."""

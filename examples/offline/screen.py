@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _LABEL_WIDTH = 8
 _REFRESH_S = 0.2
+_BAR_MS = 100
+"""How long a character of a bar stands for."""
+_STYLES = {"service": "blue", "setting": "yellow", "bot": "green", "pipeline": "bright_black"}
 
 
 async def follow(console: Console, call: LiveCall) -> None:
@@ -59,13 +62,23 @@ def _who(entry: Turn | ToolCall) -> str:
 
 def _what(entry: Turn | ToolCall) -> Text:
     if isinstance(entry, Turn):
-        text = Text(entry.content)
+        text = _why(entry).append(entry.content)
         if entry.interrupted:
             unheard = len(entry.unheard.split())
             text.append(f" (interrupted, {unheard} words unheard)", "yellow")
         return text
     results = ", ".join(result.content for result in entry.results) or entry.outcome
     return Text(f"{entry.name}({entry.arguments}) → {results}", "cyan")
+
+
+def _why(turn: Turn) -> Text:
+    """Draw why an answer took its time: a bar with a part for each stage."""
+    bar, drawn = Text(), 0
+    for stage in turn.latency:
+        until = (stage.end_ms - turn.latency[0].start_ms) // _BAR_MS
+        bar.append("▇" * (until - drawn), _STYLES[stage.kind])
+        drawn = until
+    return bar.append(f" {drawn * _BAR_MS / 1000:.1f} s  ") if bar else bar
 
 
 def _line(entry: Turn | ToolCall) -> Text:

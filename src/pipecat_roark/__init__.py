@@ -10,10 +10,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipecat_roark.receipt import Loss, Receipt, Tally
-from pipecat_roark.report import CallReport, Pause, ToolCall, ToolResult, Turn, Word
+from pipecat_roark.report import CallReport, LatencyStage, Pause, ToolCall, ToolResult, Turn, Word
+from pipecat_roark.summary import CallSummary
 
 __all__ = [
     "CallReport",
+    "CallSummary",
+    "LatencyStage",
     "Loss",
     "Pause",
     "Receipt",

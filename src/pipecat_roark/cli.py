@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipecat_roark.delivery.drain import Drain
 from pipecat_roark.delivery.recovery import Recovery
 from pipecat_roark.settings import Settings
+from pipecat_roark.signals import stopped_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     _Add: TypeAlias = Callable[..., argparse.ArgumentParser]
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Seconds in each unit of a time."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
@@ -27,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments. None takes those of the process.
 
     Returns:
-        The exit status: 0, or 1 if the address can't be listened on, a call is not there, or a
-        call was not delivered that was captured for this key.
+        The exit status: 0, or 1 if the address can't be listened on, a call is not there, or calls
+        are left that were captured for this key; 2 if a spool, a call in it or an option can't be
+        used.
     """
     parser = argparse.ArgumentParser(
         prog="pipecat-roark", description="Every Pipecat voice call, whole, at Roark."
@@ -97,9 +104,33 @@ def _add_deliver(add: _Add) -> None:
         "deliver",
         help="deliver the calls that were left in a spool",
         description=(
-            "Deliver the calls that a deadline or a crash left in a spool. "
-            "The API key is that of ROARK_API_KEY. Calls that were captured for another key or "
-            "base URL stay there."
+            "Deliver the calls that a deadline or a crash left in spools: once, for ever, or until "
+            "they are empty. Calls that somebody holds are left alone. The API key is that of "
+            "ROARK_API_KEY. Calls that were captured for another key or base URL stay there. Exits "
+            "with 0 if nothing is left, 1 if something is, and 2 if a call or an option can't be "
+            "used. SIGTERM and Ctrl-C let it finish the calls at hand."
+        ),
+    )
+    how = deliver.add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="go on for ever")
+    how.add_argument("--until-empty", action="store_true", help="go on until nothing is left")
+    deliver.add_argument(
+        "--every",
+        metavar="TIME",
+        type=_secs,
+        default=30.0,
+        help="how often --watch and --until-empty look for calls (default: 30s)",
+    )
+    deliver.add_argument(
+        "--timeout", metavar="TIME", type=_secs, help="when --until-empty gives up (default: never)"
+    )
+    deliver.add_argument(
+        "--max-age",
+        metavar="TIME",
+        type=_secs,
+        help=(
+            "remove calls that began longer ago and that Roark still doesn't take, such as 72h; a "
+            "warning counts them (default: remove none)"
         ),
     )
     deliver.add_argument(
@@ -110,8 +141,21 @@ def _add_deliver(add: _Add) -> None:
             "and those of release 0.3.0, which did not note the key"
         ),
     )
-    deliver.add_argument("folder", metavar="DIR", type=Path, help="the spool")
+    deliver.add_argument("folders", metavar="DIR", type=Path, nargs="+", help="a spool")
     deliver.set_defaults(run=_run_deliver)
+
+
+def _secs(text: str) -> float:
+    """Read a time such as 90, 90s, 15m, 72h or 7d.
+
+    Raises:
+        ValueError: If it is none; argparse makes a sentence of it.
+    """
+    unit = _UNITS.get(text[-1:])
+    secs = float(text if unit is None else text[:-1]) * (unit or 1)
+    if not 0 < secs < math.inf:
+        raise ValueError
+    return secs
 
 
 def _run_local(options: argparse.Namespace) -> int:
@@ -139,47 +183,66 @@ def _run_doctor(options: argparse.Namespace) -> int:
 
 
 def _run_deliver(options: argparse.Namespace) -> int:
+    if options.timeout is not None and not options.until_empty:
+        sys.stderr.write("--timeout goes with --until-empty\n")
+        return 2
     try:
-        # Its folder is checked like that of an observer.
-        settings = Settings.check(agent_id="any", api_key=None, spool_dir=options.folder)
+        # Each folder is checked like that of an observer.
+        checked = [
+            Settings.check(agent_id="any", api_key=None, spool_dir=folder)
+            for folder in options.folders
+        ]
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    folder = settings.spool_dir
-    if folder is None or not folder.is_dir():
-        sys.stderr.write(f"There is no folder {options.folder}\n")
-        return 1
+        return 2
+    recoveries = []
+    for settings in checked:
+        folder = settings.spool_dir
+        if folder is None or not (options.watch or folder.is_dir()):
+            sys.stderr.write(f"There is no folder {folder}\n")
+            return 2
+        recoveries.append(
+            Recovery(folder, settings.base_url, settings.api_key, any_key=options.any_key)
+        )
     try:
-        whole = asyncio.run(_deliver(folder, settings, any_key=options.any_key))
+        return asyncio.run(_deliver(recoveries, options))
     except KeyboardInterrupt:
         return 1
-    return 0 if whole else 1
+    except OSError as error:
+        sys.stderr.write(f"A spool can't be read: {error}\n")
+        return 2
 
 
-async def _deliver(spool_dir: Path, settings: Settings, *, any_key: bool) -> bool:
-    """Deliver a spool and print a line for each call. Return whether everything is at Roark."""
-    whole = True
-    recovery = Recovery(spool_dir, settings.base_url, settings.api_key, any_key=any_key)
-    async for call in recovery.deliver():
-        name, receipt = call.pipecat_call_id or call.folder, call.receipt
-        _print_line(f"{call.number} of {call.of} {name}: {_describe(call)}")
-        whole &= receipt is not None and receipt.whole
-    if recovery.others:
+async def _deliver(recoveries: list[Recovery], options: argparse.Namespace) -> int:
+    """Deliver spools as the options say. Return the exit status."""
+    drain = Drain(
+        recoveries, say=_print_line, every_secs=options.every, max_age_secs=options.max_age
+    )
+    with stopped_by_signals(drain.stop):
+        if options.watch:
+            status = await drain.watch()
+        elif options.until_empty:
+            status = await drain.empty(options.timeout)
+        else:
+            status = await drain.once(lambda call: _print_line(_describe(call)))
+    if others := sum(recovery.others for recovery in recoveries):
         _print_line(
-            f"{recovery.others} of the calls wait for another API key or base URL. "
+            f"{others} of the calls wait for another API key or base URL. "
             "--any-key delivers them with this one."
         )
-    return whole
+    return status
 
 
 def _describe(call: Recovered) -> str:
     """Describe what became of a call in a spool."""
     receipt = call.receipt
     if receipt is None:
-        return call.problem or "another process delivers it"
-    if receipt.whole:
-        return f"delivered, {receipt.delivered_bytes} bytes"
-    return f"not whole: {', '.join(map(str, receipt.lost + receipt.spooled))}"
+        fate = call.problem or "another process delivers it"
+    elif receipt.whole:
+        fate = f"delivered, {receipt.delivered_bytes} bytes"
+    else:
+        fate = f"not whole: {', '.join(map(str, receipt.lost + receipt.spooled))}"
+    return f"{call.number} of {call.of} {call.pipecat_call_id or call.folder}: {fate}"
 
 
 def _print_line(line: str) -> None:

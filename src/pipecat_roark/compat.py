@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from pipecat.frames import frames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipecat.frames.frames import Frame
     from pipecat.observers.base_observer import BaseObserver
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+    from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
 
 def frame_types(*names: str) -> tuple[type[Frame], ...]:
@@ -27,6 +30,9 @@ STREAMED_AUDIO = frame_types("SpeechOutputAudioRawFrame")
 """Speech without a beginning and an end, such as that of a video avatar."""
 USER_MUTE_STARTED = frame_types("UserMuteStartedFrame")
 USER_MUTE_STOPPED = frame_types("UserMuteStoppedFrame")
+CLIENT_CONNECTED = frame_types("ClientConnectedFrame")  # 0.0.104
+MARKERS = frame_types("LLMMarkerFrame")  # 1.4.0
+"""A model's judgement whether the user has finished."""
 RECORDING_STARTS = frame_types("AudioBufferStartRecordingFrame")
 RECORDING_STOPS = frame_types("AudioBufferStopRecordingFrame")
 
@@ -90,7 +96,21 @@ def is_client(source: object) -> bool:
 
     It is known by the name of its class, because the import of its module takes time.
     """
-    return any(kind.__name__ == "RTVIProcessor" for kind in type(source).__mro__)
+    return _is_a("RTVIProcessor", source)
+
+
+def is_model(source: object) -> bool:
+    """Return whether a processor is a language model's service, known by its class's name."""
+    return _is_a("LLMService", source)
+
+
+def is_speech_service(source: object) -> bool:
+    """Return whether a processor makes speech of text, known by its class's name."""
+    return _is_a("TTSService", source)
+
+
+def _is_a(name: str, processor: object) -> bool:
+    return any(kind.__name__ == name for kind in type(processor).__mro__)
 
 
 def is_interruptible(frame: Frame) -> bool:
@@ -146,3 +166,18 @@ def attach(observer: BaseObserver, pipeline_observer: object) -> bool:
         return False
     add(observer)
     return True
+
+
+def before_setup(processor: FrameProcessor, note: Callable[[FrameProcessorSetup], None]) -> None:
+    """Let a function see what a pipeline sets a processor up with, before the processor does.
+
+    Pipecat has no event for it. Later an observer can't be attached safely: up to 1.7.0 a pipeline
+    that began without observers never calls one.
+    """
+    set_up = processor.setup
+
+    async def noted(setup: FrameProcessorSetup) -> None:
+        note(setup)
+        await set_up(setup)
+
+    processor.setup = noted  # type: ignore[method-assign]

@@ -49,8 +49,10 @@ from pipecat.frames.frames import (
 )
 
 from pipecat_roark import compat
+from pipecat_roark import latency_frames as latency
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.latency_frames import LatencyFrames
 from pipecat_roark.moments import SECOND, Edge
 from pipecat_roark.sighting import Sighting, Sightings
 from pipecat_roark.synthesis import Synthesis
@@ -65,6 +67,14 @@ if TYPE_CHECKING:
 
 END_FRAMES = (EndFrame, CancelFrame, StopFrame)
 AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
+GROWING_FRAMES = (
+    *AUDIO_FRAMES,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    LLMTextFrame,
+    InterimTranscriptionFrame,
+)
+"""These only tell more of a turn that goes on; others finish something."""
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _NO_LANGUAGES = ("auto", "multi", "und")
 """What recognizers report when they do not know the language."""
@@ -82,7 +92,8 @@ class FrameReader:
         self._state = state
         self._start_secs = self._stop_secs = 0.0
         self._sightings = Sightings()
-        self._synthesis = Synthesis()
+        self.latency = LatencyFrames(state)
+        self._synthesis = Synthesis(self.latency)
         self._tools = ToolFrames(state, self._sightings)
         self.kinds: set[type[Frame]] = set()
         """Rows of the table of which a frame was seen."""
@@ -110,7 +121,7 @@ class FrameReader:
         secs = compat.detection_secs(frame, "stop_secs", self._stop_secs)
         place = seen.track.user_offset(secs) if seen.track else None
         edge = Edge(seen.at - int(secs * SECOND), place)
-        self._note(frame, seen.at, Conversation.user_stopped_speaking, edge)
+        self._note(frame, seen.at, Conversation.user_stopped_speaking, edge, seen.at)
 
     def _user_turn_started(self, frame: UserStartedSpeakingFrame, seen: Sighting) -> None:
         self._note(frame, seen.at, Conversation.user_turn_started, seen.at)
@@ -126,8 +137,8 @@ class FrameReader:
 
     def _user_said(self, frame: TranscriptionFrame, seen: Sighting) -> None:
         words = SpokenText(_text(frame), compat.brings_spaces(frame, otherwise=False))
-        by, language = _user_id(frame), _language(frame.language)
-        self._note(frame, seen.at, Conversation.user_said, words, seen.at, by, language)
+        by = _user_id(frame), _language(frame.language), latency.name(seen.source)
+        self._note(frame, seen.at, Conversation.user_said, words, seen.at, *by)
 
     def _user_is_saying(self, frame: InterimTranscriptionFrame, seen: Sighting) -> None:
         self._note(frame, seen.at, Conversation.user_is_saying, seen.at, _user_id(frame))
@@ -140,8 +151,8 @@ class FrameReader:
     # The bot
 
     def _bot_started_speaking(self, frame: BotStartedSpeakingFrame, seen: Sighting) -> None:
-        voice = frame.transport_destination
-        self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, voice)
+        by = frame.transport_destination, self.latency.output_of(seen)
+        self._note(frame, seen.at, Conversation.bot_started_speaking, seen.at, *by)
 
     def _bot_stopped_speaking(self, frame: BotStoppedSpeakingFrame, seen: Sighting) -> None:
         voice = frame.transport_destination
@@ -149,19 +160,19 @@ class FrameReader:
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.started(frame, seen.source)
+            self._synthesis.started(frame, seen)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_started)
 
     def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.stopped(frame, seen.source)
+            self._synthesis.stopped(frame, seen)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_stopped, self._synthesis.secs(frame))
 
     def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.audio(frame, seen.source)
+            self._synthesis.audio(frame, seen)
         if frame.transport_destination is not None:
             return
         match self._sightings.stage(frame, seen):
@@ -174,7 +185,7 @@ class FrameReader:
 
     def _streamed_audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
         if not seen.played:
-            self._synthesis.audio(frame, seen.source)
+            self._synthesis.audio(frame, seen)
         released = self._sightings.stage(frame, seen) == "released"
         if released and frame.transport_destination is None:
             secs = frame.num_frames / frame.sample_rate
@@ -255,15 +266,16 @@ class FrameReader:
     """Of these the first sighting counts; of the others, the reader decides."""
     READERS: ClassVar[dict[type[Frame], _Reader]] = {
         **AT_FIRST,
+        **latency.READERS,
         SpeechControlParamsFrame: _detector_was_set,
         TTSStartedFrame: _tts_started,
         TTSStoppedFrame: _tts_stopped,
         TTSAudioRawFrame: _audio,
         **dict.fromkeys(compat.STREAMED_AUDIO, _streamed_audio),
         TTSTextFrame: _speech_text,
-        **dict.fromkeys(compat.AGGREGATED_TEXT, _announced_text),
-        InterruptionFrame: _interrupted,
-        LLMTextFrame: _wrote,
+        **dict.fromkeys(compat.AGGREGATED_TEXT, latency.announcing(_announced_text)),
+        InterruptionFrame: latency.interrupting(_interrupted),
+        LLMTextFrame: latency.writing(_wrote),
         LLMFullResponseEndFrame: _finished_writing,
         FunctionCallInProgressFrame: _tool_called,
         FunctionCallResultFrame: _tool_returned,

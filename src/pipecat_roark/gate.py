@@ -15,6 +15,7 @@ The rules:
    silenced the audio of pauses already.
 5. With `redact`, audio is held until every turn that lies over it is judged. What is still held
    when the call has ended and nobody could judge it goes out as silence.
+6. Audio that is held and audio that waits for Roark share the bounds on memory.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipecat_roark import wire
-from pipecat_roark.delivery import recovery
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.delivery.discarded import discarded
@@ -37,9 +38,7 @@ from pipecat_roark.privacy.publisher import Publisher
 from pipecat_roark.privacy.redactor import Redactor
 from pipecat_roark.privacy.silenced import place, silenced
 from pipecat_roark.receipt import Cause
-from pipecat_roark.spool.owner import fingerprint
-from pipecat_roark.spool.spool import NoSpool
-from pipecat_roark.spool.writer import SpoolWriter
+from pipecat_roark.spool.spool import NoSpool, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,6 +48,9 @@ if TYPE_CHECKING:
     from pipecat_roark.settings import Settings
     from pipecat_roark.spool.spool import Spool
 
+    _Report: TypeAlias = Callable[[bool], CallReport]
+    _TailOf: TypeAlias = Callable[[int], tuple[bytes, int]]
+
 JUDGE_SECS = 1.0
 """How often closed turns are looked for, at most."""
 _JUDGE_SHARE = 0.1
@@ -57,7 +59,6 @@ _SETTLE_SHARE = 0.5
 """Share of the deadline in which `redact` may judge what is left when the call has ended."""
 _PUBLISH_SECS = 1.0
 """How long the ending waits for the application's handlers of audio that was held."""
-_FULL = Cause("sent as silence: too much audio was held", "memory-full")
 _UNJUDGED = Cause("sent as silence: nobody could judge it", "internal-error")
 
 
@@ -78,22 +79,20 @@ class Gate:
     ) -> None:
         self._settings = settings
         self._pipecat_call_id = pipecat_call_id
-        self._spool: Spool = NoSpool()
-        if settings.spool_dir is not None:
-            owner = fingerprint(settings.api_key, settings.base_url)
-            self._spool = SpoolWriter(settings.spool_dir, pipecat_call_id, owner=owner)
+        self._spool = _spool(settings, pipecat_call_id)
+        self._memory = Share(settings.max_waiting_bytes, settings.max_process_waiting_bytes)
         self._delivery = Delivery(
             RoarkClient(settings.base_url, settings.api_key, pipecat_call_id),
             label=pipecat_call_id,
             deadline_secs=settings.deadline_secs,
-            max_waiting_bytes=settings.max_waiting_bytes,
+            memory=self._memory,
             spool=self._spool,
         )
         self._consent = Consent(required=settings.consent_required)
         self._redactor: Redactor | None = None
         if settings.redact is not None:
             self._redactor = Redactor(settings.redact, self._delivery.note_loss)
-        self._held = HeldAudio(settings.max_waiting_bytes)
+        self._held = HeldAudio(self._memory)
         self._publisher = Publisher(publish)
         self._recorded_bytes = 0
         self._discarded: Receipt | None = None
@@ -165,35 +164,37 @@ class Gate:
         if self._consent.refuse():
             self._held.clear()
 
-    async def follow(self, report: Callable[[bool], CallReport], tail: Callable[[], bytes]) -> None:
+    async def follow(self, report: _Report, tail: _TailOf) -> None:
         """Keep the spool up to date, and judge what can be judged, until it is cancelled.
 
         Args:
             report: Returns the call as it is known, given whether there is a recording.
-            tail: Returns the audio that is in no chunk yet.
+            tail: Returns the audio that is in no chunk yet, as `Recorder.tail` does.
         """
 
         def draft(recorded: bool) -> wire.CallEnded:  # noqa: FBT001
             event_at = datetime.now(timezone.utc)
             return wire.call_ended_event(self.report(report(recorded)), event_at)
 
-        def waiting() -> tuple[int, bytes]:
+        def waiting(before: Tail) -> Tail:
             # Audio that is not judged must not reach the disk.
             keeps = self._redactor is None and "audio" in self._settings.capture
-            return self._delivery.chunks, tail() if keeps else b""
+            return before.next(self._delivery.chunks, tail) if keeps else before
 
         if await self._consent.wait():
             judging = [] if self._redactor is None else [self._judge(self._redactor, report)]
             await asyncio.gather(self._spool.follow(draft, waiting), *judging)
 
-    def note_change(self) -> None:
-        """Let the spool know that the report has changed."""
-        self._spool.changed.set()
+    def note_change(self, *, growing: bool = False) -> None:
+        """Let the spool know that the report has changed; see `Spool.note_change`."""
+        self._spool.note_change(growing=growing)
 
     async def deliver_left(self) -> None:
         """Deliver what earlier calls left in the spool."""
         spool_dir, agent = self._settings.spool_dir, self._settings
         if spool_dir is not None:
+            from pipecat_roark.delivery import recovery  # noqa: PLC0415  # as in `_spool`
+
             await recovery.deliver_left(spool_dir, agent.base_url, agent.api_key)
 
     @staticmethod
@@ -205,7 +206,7 @@ class Gate:
         """
         return wire.call_ended(report, datetime.now(timezone.utc))
 
-    async def settle(self, report: Callable[[bool], CallReport]) -> None:
+    async def settle(self, report: _Report) -> None:
         """Judge what is left of a call that has ended, and let its audio out.
 
         Args:
@@ -227,7 +228,7 @@ class Gate:
         if self._redactor is not None:
             self._redactor.close()
         if not self._consent.given:
-            self._held.clear()
+            self._memory.close()
             why, size = self._consent.missing, self._recorded_bytes
             self._discarded = discarded(self._pipecat_call_id, size, why)
             return
@@ -239,7 +240,7 @@ class Gate:
     def _to_judge(self, report: CallReport) -> CallReport:
         return without_paused(with_captured(report, self._settings.capture))
 
-    async def _judge(self, redactor: Redactor, report: Callable[[bool], CallReport]) -> None:
+    async def _judge(self, redactor: Redactor, report: _Report) -> None:
         """Judge turns as they close, and let out the audio before those that are open."""
         guard, clock = ErrorBoundary("redaction"), asyncio.get_running_loop().time
         while True:
@@ -258,5 +259,16 @@ class Gate:
     def _release(self, until: float, spans: list[tuple[int, int]]) -> None:
         """Let out the audio up to a place, with silence in some spans."""
         for part in self._held.release(until, spans):
-            self._delivery.add_audio(part.pcm, lost=_FULL if part.lost else None)
+            self._delivery.add_audio(part.pcm, lost=part.lost)
             self._publisher.put(part.pcm)
+
+
+def _spool(settings: Settings, pipecat_call_id: str) -> Spool:
+    """Return the call's spool; what a spool needs is loaded only if there is one."""
+    if settings.spool_dir is None:
+        return NoSpool()
+    from pipecat_roark.spool.owner import fingerprint  # noqa: PLC0415
+    from pipecat_roark.spool.writer import SpoolWriter  # noqa: PLC0415
+
+    owner = fingerprint(settings.api_key, settings.base_url)
+    return SpoolWriter(settings.spool_dir, pipecat_call_id, owner=owner)

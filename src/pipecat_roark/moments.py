@@ -18,6 +18,22 @@ Speaker: TypeAlias = Literal["user", "bot"]
 """The two parties of a call. Only the report and the wire call the bot `assistant`."""
 OffsetMs: TypeAlias = Callable[[Speaker, int, bool], int]
 """Returns the place of a speaker's sample in the recording in ms; `True`: as the end of speech."""
+Step: TypeAlias = Literal[
+    "client ready",
+    "model asked",
+    "first chunk",
+    "found complete",
+    "found incomplete",
+    "first text",
+    "text held back",
+    "sentence made",
+    "speech asked for",
+    "synthesis begun",
+    "first audio",
+    "first audio of model",
+    "interrupted",
+]
+"""A step on the way to the bot's speech, of which nothing else need be known."""
 Frames: TypeAlias = Sequence[tuple[bytes, int]]
 """Consecutive frames: the mono 16-bit PCM of each, and the clock at its arrival."""
 

@@ -54,6 +54,10 @@ class RoarkObserver(BaseObserver):
             default 10.
         max_waiting_bytes: How much audio may wait in memory while Roark is away, in bytes. By
             default 64 MiB, eleven minutes of stereo at 24 kHz.
+        max_process_waiting_bytes: How much audio all calls of this process may have waiting in
+            memory together, in bytes. Beyond it the call that has the most loses audio first.
+            While calls with different values have audio waiting, the smallest value holds. By
+            default 256 MiB.
         spool_dir: Folder where calls are kept on disk until they are delivered. It then holds
             speech and transcripts. The default None takes that of the environment's
             `ROARK_SPOOL_DIR`, and without that keeps nothing on disk.
@@ -83,6 +87,7 @@ class RoarkObserver(BaseObserver):
         runner_args: object = None,
         deadline_secs: float = settings.DEADLINE_SECS,
         max_waiting_bytes: int = settings.MAX_WAITING_BYTES,
+        max_process_waiting_bytes: int = settings.MAX_PROCESS_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
         redact: settings.Redact | None = None,
         consent_required: bool = False,
@@ -97,6 +102,7 @@ class RoarkObserver(BaseObserver):
             agent_prompt=agent_prompt,
             deadline_secs=deadline_secs,
             max_waiting_bytes=max_waiting_bytes,
+            max_process_waiting_bytes=max_process_waiting_bytes,
             spool_dir=spool_dir,
             redact=redact,
             consent_required=consent_required,

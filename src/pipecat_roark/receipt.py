@@ -24,6 +24,7 @@ Reason: TypeAlias = Literal[
     "unavailable",
     "no-time",
     "memory-full",
+    "process-memory-full",
     "spool-full",
     "spool-unreadable",
     "redact-failed",
@@ -82,6 +83,8 @@ class Loss:
               server was in trouble.
             - `no-time`: the deadline came before a try had its answer.
             - `memory-full`: more audio waited than `max_waiting_bytes`; silence took its place.
+            - `process-memory-full`: all calls of the process had more audio waiting than
+              `max_process_waiting_bytes`; silence took its place.
             - `spool-full`: the disk had no room for the audio.
             - `spool-unreadable`: the disk did not give the audio back; silence took its place.
             - `redact-failed`: your `redact` function raised an exception; the item is masked.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipecat_roark.summary import CallSummary, summarize
+
 if TYPE_CHECKING:
     from collections.abc import Container
     from datetime import datetime
@@ -29,6 +31,32 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyStage:
+    """A part of the time that the assistant's answer took.
+
+    Attributes:
+        key: What the time was spent on, as in Pipecat's own `LatencyContribution`, such as
+            `endpointing_wait` or `llm_inference`; `pipeline` if that can't be told.
+        owner: What spent it: a processor's or a tool's name, or `config:` and the setting.
+        kind: What kind of thing the owner is.
+        start_ms: Its begin in the recording, in milliseconds; without a place of the turn in a
+            recording, since the begin of the first stage. It is negative before sample 0.
+        end_ms: Its end, which is the begin of the next stage.
+    """
+
+    key: str
+    owner: str
+    kind: Literal["service", "setting", "bot", "pipeline"]
+    start_ms: int
+    end_ms: int
+
+    @property
+    def duration_ms(self) -> int:
+        """How long it took, in milliseconds."""
+        return self.end_ms - self.start_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """What one speaker said until the other's turn.
 
@@ -47,6 +75,9 @@ class Turn:
         language: The language recognized (BCP-47).
         response_ms: Of an assistant's turn that answers the user, the time in milliseconds from
             the end of the user's speech to its own onset.
+        latency: The stages of this time, in order; together they last `response_ms`. Of a turn
+            that answers nobody, such as a greeting, the stages of the time since the client was
+            connected or something to say was asked for, as far as that is known.
         detected: Whether it is known when it was spoken. It isn't if no detector reported the
             user's speech, so that the times are those at which its words came, or if words came so
             early that they may have been spoken before.
@@ -68,6 +99,7 @@ class Turn:
     user_id: str | None = None
     language: str | None = None
     response_ms: int | None = None
+    latency: tuple[LatencyStage, ...] = ()
     detected: bool = True
     open: bool = False
     silenced: bool = False
@@ -181,3 +213,8 @@ class CallReport:
     tool_calls: tuple[ToolCall, ...] = ()
     pauses: tuple[Pause, ...] = ()
     settled_ms: int | None = None
+
+    @property
+    def summary(self) -> CallSummary:
+        """How fast the assistant answered, and how much each side spoke."""
+        return summarize(self.turns)

@@ -23,6 +23,8 @@ DEADLINE_SECS = 10.0
 """For everything that is left to deliver when the call ends."""
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Audio that may wait for the API: eleven minutes of stereo at 24 kHz."""
+MAX_PROCESS_WAITING_BYTES = 256 * 1024 * 1024
+"""The same for all calls of a process: 46 minutes of stereo at 24 kHz."""
 
 CAPTURE = frozenset({"audio", "words", "tools"})
 """The kinds of content: the recording, the transcript, and the tool calls."""
@@ -46,6 +48,7 @@ class Settings:
         agent_prompt: The agent's prompt, if given; not part of the `repr`.
         deadline_secs: Bound on the ending, in seconds.
         max_waiting_bytes: Bound on the audio that waits in memory.
+        max_process_waiting_bytes: Bound on the audio that all calls of the process have waiting.
         spool_dir: Folder where calls are kept on disk; None keeps none.
         redact: Decides what of each turn and tool call may be seen; None lets all of it pass.
         consent_required: Whether nothing may leave until somebody consents.
@@ -59,6 +62,7 @@ class Settings:
     agent_prompt: str | None = field(default=None, repr=False)
     deadline_secs: float = DEADLINE_SECS
     max_waiting_bytes: int = MAX_WAITING_BYTES
+    max_process_waiting_bytes: int = MAX_PROCESS_WAITING_BYTES
     spool_dir: Path | None = None
     redact: Redact | None = None
     consent_required: bool = False
@@ -74,6 +78,7 @@ class Settings:
         agent_prompt: str | None = None,
         deadline_secs: float = DEADLINE_SECS,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
+        max_process_waiting_bytes: int = MAX_PROCESS_WAITING_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
         redact: Redact | None = None,
         consent_required: bool = False,
@@ -102,7 +107,10 @@ class Settings:
             agent_name=agent_name,
             agent_prompt=agent_prompt,
             deadline_secs=_deadline(deadline_secs),
-            max_waiting_bytes=_bound(max_waiting_bytes),
+            max_waiting_bytes=_bound("max_waiting_bytes", max_waiting_bytes),
+            max_process_waiting_bytes=_bound(
+                "max_process_waiting_bytes", max_process_waiting_bytes
+            ),
             spool_dir=_folder(spool_dir),
             redact=_function(redact),
             consent_required=_switch(consent_required),
@@ -208,11 +216,11 @@ def _deadline(secs: object) -> float:
     return secs
 
 
-def _bound(size: object) -> int:
+def _bound(name: str, size: object) -> int:
     if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"max_waiting_bytes must be an integer, not {type(size).__name__}")
+        raise TypeError(f"{name} must be an integer, not {type(size).__name__}")
     if size < 0:
-        raise ValueError("max_waiting_bytes must be 0 or more")
+        raise ValueError(f"{name} must be 0 or more")
     return size
 
 

@@ -14,36 +14,52 @@ from pipecat_roark.sighting import Memory
 if TYPE_CHECKING:
     from pipecat.frames.frames import OutputAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 
+    from pipecat_roark.latency_frames import LatencyFrames
+    from pipecat_roark.sighting import Sighting
+
 
 class Synthesis:
-    """Measures one utterance after the other, in seconds of audio."""
+    """Measures one utterance after the other, in seconds of audio.
 
-    def __init__(self) -> None:
+    Args:
+        latency: Learns when an utterance begins, and when its audio does.
+    """
+
+    def __init__(self, latency: LatencyFrames) -> None:
+        self._latency = latency
         self._service: object = None
+        self._begun: object = None
+        """The service, before its first audio: no other frame need be asked whether it is that."""
         self._context: object = None
         self._secs = 0.0
         self._started: Memory[int, None] = Memory()
         self._lengths: Memory[int, float | None] = Memory()
 
-    def started(self, frame: TTSStartedFrame, source: object) -> None:
+    def started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
         """Begin with an utterance; only the first sighting of a frame is at its service."""
         if frame.id not in self._started:
             self._started[frame.id] = None
-            self._service, self._context = source, compat.context(frame)
-            self._secs = 0.0
+            self._begun, self._context = seen.source, compat.context(frame)
+            self._service, self._secs = None, 0.0
+            self._latency.synthesis_begun(seen)
 
-    def audio(self, frame: OutputAudioRawFrame, source: object) -> None:
+    def audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
         """Add audio, if its own service pushes it."""
-        if source is self._service:
+        if seen.source is self._service:
             self._secs += frame.num_frames / frame.sample_rate
+        elif seen.source is self._begun:
+            self._service, self._begun = self._begun, None
+            self._secs = frame.num_frames / frame.sample_rate
+            self._latency.first_audio(seen)
 
-    def stopped(self, frame: TTSStoppedFrame, source: object) -> None:
+    def stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
         """End the utterance.
 
         The length stays unknown where utterances overlap, or where nobody saw the beginning.
         """
         if frame.id not in self._lengths:
-            known = self._service is source is not None and self._context == compat.context(frame)
+            service = self._service or self._begun
+            known = service is seen.source is not None and self._context == compat.context(frame)
             self._lengths[frame.id] = self._secs if known else None
 
     def secs(self, frame: TTSStoppedFrame) -> float | None:

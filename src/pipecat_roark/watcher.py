@@ -38,13 +38,13 @@ from pipecat_roark.findings import Evidence, Marker
 from pipecat_roark.frames import (
     AUDIO_FRAMES,
     END_FRAMES,
+    GROWING_FRAMES,
     RELEVANT_FRAMES,
     SPEAKING_FRAMES,
     SPEAKING_OF_USER,
     FrameReader,
 )
 from pipecat_roark.guard import ErrorBoundary
-from pipecat_roark.recording.external import ExternalRecorder
 from pipecat_roark.recording.recorder import StereoRecorder
 from pipecat_roark.sighting import Sighting, forget_oldest
 
@@ -94,8 +94,7 @@ class Watcher:
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES, staggered=True)
         else:
-            _check(processor, settings)
-            self.recorder = ExternalRecorder(processor, self, self._clocks.now)
+            self.recorder = _external(processor, settings, self, self._clocks.now)
         self.call = Call(
             settings,
             pipecat_call_id,
@@ -133,6 +132,7 @@ class Watcher:
                 self._behind_output = self._has_output  # it passes processors in their order
             self._starts.add(frame.id)
             self.call.tracing.note(compat.tracing_context(frame))
+            self._reader.latency.started(data.source, is_output=released)
         shift = self._clocks.shift(data.source.get_clock())
         if shift:
             data = replace(data, timestamp=data.timestamp + shift)
@@ -227,7 +227,7 @@ class Watcher:
     def _read(self, frame: Frame, seen: Sighting) -> None:
         with self.boundary.reading(type(frame).__name__):
             self._reader.read(frame, seen)
-        self.call.gate.note_change()
+        self.call.gate.note_change(growing=isinstance(frame, GROWING_FRAMES))
 
     async def _ended(self, report: CallReport) -> None:
         if report.started_at is not None:  # else the report failed, which was logged
@@ -245,6 +245,7 @@ class Watcher:
         recorded = gate.recorded and not gate.withheld
         knows_bot = recorded and recorder.reads_inline and recorder.after_output
         wants_audio = "audio" in self._capture
+        behind = self._behind_output or recorder.after_output
         return Evidence(
             turns=[
                 Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
@@ -253,9 +254,7 @@ class Watcher:
             started_at=report.started_at,
             wants_transcript="words" in self._capture and not gate.withheld,
             has_recorder=recorder.in_pipeline if wants_audio else None,
-            before_output=wants_audio
-            and self._has_output
-            and not (self._behind_output or recorder.after_output),
+            before_output=wants_audio and self._has_output and not behind,
             user_spoke=not seen.isdisjoint(SPEAKING_OF_USER),
             user_heard=self._user_recorded if recorded else None,
             assistant_heard=self._bot_heard if knows_bot else None,
@@ -264,8 +263,10 @@ class Watcher:
         )
 
 
-def _check(processor: object, settings: Settings) -> None:
-    """Check that the application's own recorder can be used."""
+def _external(
+    processor: AudioBufferProcessor, settings: Settings, listener: Watcher, now: Callable[[], int]
+) -> Recorder:
+    """Return the application's own recorder, if it can be used."""
     if not isinstance(processor, AudioBufferProcessor):
         raise TypeError(
             "audio_buffer_processor must be an AudioBufferProcessor, "
@@ -276,6 +277,10 @@ def _check(processor: object, settings: Settings) -> None:
             "redact can't silence the audio of your own audio_buffer_processor: leave it out, or "
             'capture={"words", "tools"}'
         )
+    # Loaded only if it is needed, as most calls use our own.
+    from pipecat_roark.recording.external import ExternalRecorder  # noqa: PLC0415
+
+    return ExternalRecorder(processor, listener, now)
 
 
 class _Traits(NamedTuple):

@@ -75,7 +75,7 @@ async def prepare() -> dict[str, Piece]:
     """Return the pieces of work, each to be repeated a number of times."""
     # All of this is loaded in the process that is measured only.
     from loguru import logger  # noqa: PLC0415
-    from pipecat.frames.frames import MetricsFrame  # noqa: PLC0415
+    from pipecat.frames.frames import BotSpeakingFrame  # noqa: PLC0415
     from pipecat.observers.base_observer import FramePushed  # noqa: PLC0415
 
     from benchmarks.contenders import Empty, unsent  # noqa: PLC0415
@@ -89,11 +89,11 @@ async def prepare() -> dict[str, Piece]:
     for processor in (source, destination):
         await start(processor, clock, OUT_RATE)
     observer = (await unsent()).observer
-    metrics, *audio = (
+    ignored, *audio = (
         FramePushed(source, destination, frame, DOWN, 0)
-        for frame in (MetricsFrame(data=[]), *(KINDS[AUDIO]() for _ in range(1001)))
+        for frame in (BotSpeakingFrame(), *(KINDS[AUDIO]() for _ in range(1001)))
     )
-    for push in (metrics, audio[-1]):
+    for push in (ignored, audio[-1]):
         await observer.on_push_frame(push)
     ours = await recorder("ours")
     await start(ours, clock, OUT_RATE)
@@ -115,7 +115,7 @@ async def prepare() -> dict[str, Piece]:
             clock.now = (number // 2 + 1) * FRAME_NS
             await ours.process_frame(frame, DOWN)
 
-    pieces = [shown(Empty(), metrics), shown(observer, metrics), shown(observer, audio[-1])]
+    pieces = [shown(Empty(), ignored), shown(observer, ignored), shown(observer, audio[-1])]
     return dict(zip(REPETITIONS, [*pieces, first, record], strict=True))
 
 

@@ -67,6 +67,8 @@ GOOD: dict[str, Any] = {
     "frame": 7,
     "called_name": "weather",
     "called_arguments": "{}",
+    "step": "model asked",
+    "owner": "model",
 }
 """A value for each argument that a verb may have."""
 

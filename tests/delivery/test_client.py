@@ -231,7 +231,7 @@ async def test_closing_does_not_wait_for_the_opening(monkeypatch: pytest.MonkeyP
         built.wait(10)
         return httpx.create_ssl_context()
 
-    monkeypatch.setattr("pipecat_roark.delivery.client.tls_context", build)
+    monkeypatch.setattr("pipecat_roark.delivery.connections.tls_context", build)
     client = RoarkClient(ROARK, KEY, "call#1", answer_secs=10)
     sending = asyncio.create_task(client.send_event(EVENT))
     await asyncio.to_thread(building.wait, 10)
@@ -247,7 +247,7 @@ async def test_a_client_that_cannot_be_opened_closes(monkeypatch: pytest.MonkeyP
     def build() -> ssl.SSLContext:
         raise FileNotFoundError
 
-    monkeypatch.setattr("pipecat_roark.delivery.client.tls_context", build)
+    monkeypatch.setattr("pipecat_roark.delivery.connections.tls_context", build)
     client = RoarkClient(ROARK, KEY, "call#1")
     for _ in range(2):
         failure = await failed(client.send_event(EVENT))

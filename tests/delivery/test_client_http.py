@@ -19,7 +19,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from pipecat_roark.delivery.client import MAX_REPLY_BYTES, RoarkClient
+from pipecat_roark.delivery.client import RoarkClient
+from pipecat_roark.delivery.connections import MAX_REPLY_BYTES
 from pipecat_roark.delivery.retry import DeliveryError
 from support.servers import (
     EVENT,

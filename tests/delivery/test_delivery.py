@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from pipecat_roark.budget import Budget, Share
 from pipecat_roark.delivery.delivery import CHUNK_BYTES, IN_FLIGHT, Delivery
 from pipecat_roark.delivery.retry import DeliveryError
 from pipecat_roark.receipt import Tally
@@ -196,7 +198,7 @@ async def test_memory_is_bounded(log: list[str]) -> None:
             await away.wait()
 
     client = ScriptedClient(fault)
-    made = delivery(client, max_waiting_bytes=1000)
+    made = delivery(client, memory=Share(1000))
     for pcm in PCM[:4]:
         made.add_audio(pcm)
     await pause()
@@ -221,7 +223,7 @@ async def test_memory_is_bounded(log: list[str]) -> None:
 async def test_silence_that_is_lost_is_lost_once(warned: list[str]) -> None:
     """A chunk over the bound that doesn't arrive either is one loss, not two."""
     client = ScriptedClient(failing(WRONG, 0, 1))
-    made = delivery(client, max_waiting_bytes=0)
+    made = delivery(client, memory=Share(0))
     made.add_audio(PCM[0])
     made.add_audio(PCM[1])
     await end(made)
@@ -231,7 +233,7 @@ async def test_silence_that_is_lost_is_lost_once(warned: list[str]) -> None:
 async def test_a_long_stretch_is_taken_whole() -> None:
     """A recorder that hands out the whole call at once is not silenced by the bound."""
     client = ScriptedClient()
-    made = delivery(client, max_waiting_bytes=1000)
+    made = delivery(client, memory=Share(1000))
     made.add_audio(b"\x01" * 2 * CHUNK_BYTES)
     await end(made)
     assert dict(client.tries[1:-1]) == dict.fromkeys(range(2), b"\x01" * CHUNK_BYTES)
@@ -431,8 +433,83 @@ async def test_a_loss_has_its_reason(fault: Any, reason: str) -> None:
 
 async def test_silence_has_its_reason() -> None:
     """The chunk arrived, but not with the audio that was captured."""
-    made = delivery(ScriptedClient(), max_waiting_bytes=0)
+    made = delivery(ScriptedClient(), memory=Share(0))
     made.add_audio(PCM[0])
     made.add_audio(PCM[1])
     await end(made)
     assert [loss.reason for loss in made.receipt.lost] == ["memory-full"]
+
+
+async def test_calls_of_a_process_share_its_memory() -> None:
+    """What gave way to another call is silence, and counted with a reason of its own."""
+    budget, away = Budget(), asyncio.Event()
+
+    async def fault(what: str | int) -> None:
+        if what != STARTED:
+            await away.wait()
+
+    clients = [ScriptedClient(fault) for _ in range(2)]
+    greedy, modest = (delivery(one, memory=Share(10_000, 2400, budget)) for one in clients)
+    for pcm in PCM[:6]:
+        greedy.add_audio(pcm)
+    await pause()
+    for pcm in PCM[:2]:
+        modest.add_audio(pcm)
+    await pause()
+    away.set()
+    await end(modest)
+    await end(greedy)
+    assert [body for _, body in clients[1].tries[1:-1]] == PCM[:2]
+    assert [body for _, body in clients[0].tries[1:-1]] == [*PCM[:4], bytes(400), bytes(400)]
+    assert modest.receipt.whole
+    (loss,) = greedy.receipt.lost
+    assert (loss.what, loss.count, loss.reason) == ("audio chunk", 2, "process-memory-full")
+    assert budget.used == 0
+
+
+async def test_what_memory_lost_is_blamed_on_memory() -> None:
+    """Also if there was no time to send the silence in its place."""
+    client = ScriptedClient(hanging())
+    made = delivery(client, deadline_secs=0.2, memory=Share(1600))
+    for pcm in PCM[:6]:
+        made.add_audio(pcm)
+    await end(made)
+    lost = {(loss.count, loss.reason) for loss in made.receipt.lost if loss.what == "audio chunk"}
+    assert lost == {(4, "no-time"), (2, "memory-full")}
+
+
+def test_calls_in_several_event_loops_share_its_memory() -> None:
+    """Each loop has a thread; what gives way belongs to a delivery of another one."""
+    budget = Budget()
+    full, taken = threading.Event(), threading.Event()
+    lost: dict[str, list[str]] = {}
+
+    async def hold(name: str, chunks: int, before: threading.Event, after: threading.Event) -> None:
+        away = asyncio.Event()
+
+        async def fault(what: str | int) -> None:
+            if what != STARTED:
+                await away.wait()
+
+        await asyncio.to_thread(before.wait, 60)
+        made = delivery(ScriptedClient(fault), memory=Share(10_000, 2400, budget))
+        for pcm in PCM[:chunks]:
+            made.add_audio(pcm)
+        after.set()
+        await asyncio.to_thread(taken.wait, 60)
+        away.set()
+        await end(made)
+        lost[name] = [f"{loss.count} {loss.reason}" for loss in made.receipt.lost]
+
+    at_once = threading.Event()
+    at_once.set()
+    calls = [("greedy", 6, at_once, full), ("modest", 2, full, taken)]
+    threads = [
+        threading.Thread(target=lambda call=call: asyncio.run(hold(*call))) for call in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert lost == {"greedy": ["2 process-memory-full"], "modest": []}
+    assert budget.used == 0

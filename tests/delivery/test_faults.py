@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from scenarios import outages
 from scenarios.faults import CASES, Case, run, trusted
 
@@ -49,4 +50,19 @@ async def test_a_black_hole_is_not_heard(tmp_path: Path) -> None:
 async def test_memory_is_bounded_while_the_api_is_away(tmp_path: Path) -> None:
     """Twenty times the bound is captured, and no more than the bound is kept in memory."""
     bound = 2 * 2**20
-    assert await outages.memory(tmp_path, 20 * bound, max_waiting_bytes=bound) < bound + 2**20
+    kept = await outages.memory(tmp_path, 20 * bound, max_waiting_bytes=bound)
+    assert kept.grown < bound + 2**20
+
+
+@pytest.mark.live
+async def test_memory_is_bounded_for_all_calls_of_a_process(tmp_path: Path) -> None:
+    """Fifty calls meet a black hole: memory stays in the budget, and each receipt has its share."""
+    calls, own, budget = 50, 2 * 2**20, 48 * 2**20
+    kept = await outages.memory(
+        tmp_path, own, max_waiting_bytes=own, max_process_waiting_bytes=budget, calls=calls
+    )
+    connections = calls * 2**18  # of both sides: the server is in this process, too
+    assert kept.grown < budget + connections
+    lost = [counts["process-memory-full"] for counts in kept.reasons]
+    assert sum(lost) == (calls * own - budget) // CHUNK_BYTES
+    assert max(lost) - min(lost) <= 1

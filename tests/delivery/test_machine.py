@@ -12,7 +12,9 @@ import pytest
 
 from pipecat_roark import wire
 from pipecat_roark.delivery import client as client_module
-from pipecat_roark.delivery.client import RoarkClient, tls_context
+from pipecat_roark.delivery import connections
+from pipecat_roark.delivery.client import RoarkClient
+from pipecat_roark.delivery.connections import tls_context
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.report import CallReport
@@ -186,9 +188,10 @@ async def test_what_cannot_be_made_now_is_worth_a_retry(
         raise error
 
     for module, name in (
-        (client_module, "tls_context"),
+        (connections, "tls_context"),
         (client_module, "getproxies"),
         (client_module, "import_module"),
+        (connections, "import_module"),
         (httpx, "AsyncHTTPTransport"),
         (asyncio, "to_thread"),
     ):

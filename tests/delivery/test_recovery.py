@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from pipecat_roark import Loss, RoarkObserver, Tally, wire
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery import recovery
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import Delivery
@@ -23,8 +24,9 @@ from pipecat_roark.report import CallReport
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
+from pipecat_roark.spool.spool import Tail
 from pipecat_roark.spool.writer import SpoolWriter
-from scenarios import crashes
+from scenarios import crashes, fleets
 from scenarios.faults import AT, FOR_GOOD, KEY, answer, first, hang
 from support.calls import Call
 
@@ -168,10 +170,13 @@ async def test_only_what_is_missing_is_sent_again(tmp_path: Path, spool_dir: Pat
 
 
 @pytest.mark.live
-async def test_audio_over_the_bound_is_read_back(tmp_path: Path, spool_dir: Path) -> None:
+@pytest.mark.parametrize("memory", [Share(0), Share(max_process_bytes=0)])
+async def test_audio_over_a_bound_is_read_back(
+    memory: Share, tmp_path: Path, spool_dir: Path
+) -> None:
     """With a spool, memory that is full costs no audio."""
     async with LocalRoark(tmp_path / "calls", middlewares=[first(2, answer(503))]) as roark:
-        receipt = await hold(roark, spool_dir, max_waiting_bytes=0, deadline_secs=5)
+        receipt = await hold(roark, spool_dir, memory=memory, deadline_secs=5)
         await assert_whole(roark)
     assert receipt.whole
 
@@ -642,9 +647,9 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
         return event
 
     following = asyncio.create_task(
-        writer.follow(draft, lambda: (0, audio if kept == "tail" else b""))
+        writer.follow(draft, lambda _: Tail(pcm=audio if kept == "tail" else b""))
     )
-    writer.changed.set()
+    writer.note_change()
     await asyncio.sleep(0.6)
     audio = PCM[0]
     if kept == "chunk":
@@ -728,3 +733,39 @@ async def test_an_error_of_ours_loses_nothing(
         ]
         await deliver(roark, spool_dir)
         await assert_whole(roark)
+
+
+async def test_no_other_call_is_begun_when_it_is_enough(tmp_path: Path, spool_dir: Path) -> None:
+    """The one that was begun is finished."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        for number in range(6):
+            fleets.leave(spool_dir, roark.url, f"call-{number}", chunks=1)
+        recovery = Recovery(spool_dir, roark.url, fleets.KEY)
+        done = [call async for call in recovery.deliver(lambda: bool(roark.calls))]
+        assert len(done) == len(roark.calls) == 1
+        assert roark.calls["call-0"].complete
+        assert len(waiting(spool_dir)) == 5
+        assert [call async for call in recovery.deliver(lambda: True)] == []
+
+
+async def test_a_call_that_cannot_be_read_is_one_warning(
+    tmp_path: Path, spool_dir: Path, warned: list[str]
+) -> None:
+    """However often it is tried; when it can be read, it is delivered."""
+    async with LocalRoark(tmp_path / "calls") as roark:
+        fleets.leave(spool_dir, roark.url, "call-0", chunks=1)
+        (folder,) = waiting(spool_dir)
+        file = folder / "journal"
+        whole = await asyncio.to_thread(file.read_bytes)
+        await asyncio.to_thread(file.write_bytes, b"?\n")
+        recovery = Recovery(spool_dir, roark.url, fleets.KEY)
+        for _ in range(2):
+            (call,) = [call async for call in recovery.deliver()]
+            assert call.problem
+            assert recovery.unreadable == {folder.name}
+        assert len(warned) == 1
+        await asyncio.to_thread(file.write_bytes, whole)
+        (call,) = [call async for call in recovery.deliver()]
+        assert call.receipt is not None
+        assert call.receipt.whole
+        assert recovery.unreadable == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery.delivery import CHUNK_BYTES, IN_FLIGHT, Delivery
 from support.client import BUSY, ENDED, STARTED, ScriptedClient, failing
 
@@ -30,7 +31,7 @@ def begun(client: ScriptedClient, max_waiting_bytes: int) -> Delivery:
     made = Delivery(
         client,
         label="call-1",
-        max_waiting_bytes=max_waiting_bytes,
+        memory=Share(max_waiting_bytes),
         clock=client.time.clock,
         sleep=client.time.sleep,
         jitter=min,

@@ -21,6 +21,8 @@ from typing_extensions import assert_type
 import pipecat_roark
 from pipecat_roark import (
     CallReport,
+    CallSummary,
+    LatencyStage,
     Loss,
     Pause,
     Receipt,
@@ -36,6 +38,7 @@ from pipecat_roark.local import (
     FinishedCall,
     LocalRoark,
     StoredCall,
+    StoredStage,
     StoredTool,
     StoredTurn,
     StoredWord,
@@ -62,6 +65,7 @@ async def observe(transport: BaseTransport) -> None:
         runner_args={"session_id": "session-7"},
         deadline_secs=5,
         max_waiting_bytes=1024 * 1024,
+        max_process_waiting_bytes=16 * 1024 * 1024,
         spool_dir=Path("spool"),
         consent_required=True,
         capture={"words", "tools"},
@@ -117,6 +121,7 @@ def read(report: CallReport, receipt: Receipt) -> None:
     assert_type(report.tool_calls, tuple[ToolCall, ...])
     assert_type(report.pauses, tuple[Pause, ...])
     assert_type(report.settled_ms, int | None)
+    read_summary(report.summary)
     for pause in report.pauses:
         assert_type(pause.started_at, datetime)
         assert_type(pause.ended_at, datetime | None)
@@ -156,6 +161,14 @@ def read_turn(turn: Turn) -> None:
     assert_type(turn.user_id, str | None)
     assert_type(turn.language, str | None)
     assert_type(turn.response_ms, int | None)
+    assert_type(turn.latency, tuple[LatencyStage, ...])
+    for stage in turn.latency:
+        assert_type(stage.key, str)
+        assert_type(stage.owner, str)
+        assert_type(stage.kind, Literal["service", "setting", "bot", "pipeline"])
+        assert_type(stage.start_ms, int)
+        assert_type(stage.end_ms, int)
+        assert_type(stage.duration_ms, int)
     assert_type(turn.detected, bool)
     assert_type(turn.open, bool)
     assert_type(turn.silenced, bool)
@@ -165,6 +178,18 @@ def read_turn(turn: Turn) -> None:
         assert_type(word.start_ms, int)
         assert_type(word.end_ms, int)
         assert_type(word.error_ms, int)
+
+
+def read_summary(summary: CallSummary) -> None:
+    """Read every field of a summary."""
+    assert_type(summary.median_response_ms, int | None)
+    assert_type(summary.p95_response_ms, int | None)
+    assert_type(summary.worst_response_ms, int | None)
+    assert_type(summary.worst_stage, LatencyStage | None)
+    assert_type(summary.interruptions, int)
+    assert_type(summary.user_talk, float | None)
+    assert_type(summary.assistant_talk, float | None)
+    assert_type(summary.silence, float | None)
 
 
 def read_tool_call(call: ToolCall) -> None:
@@ -261,6 +286,13 @@ def read_finished(call: FinishedCall) -> None:
             assert_type(word.start_ms, int)
             assert_type(word.end_ms, int)
             assert_type(word.error_ms, int)
+        assert_type(turn.latency, tuple[StoredStage, ...])
+        for stage in turn.latency:
+            assert_type(stage.key, str)
+            assert_type(stage.owner, str)
+            assert_type(stage.kind, str)
+            assert_type(stage.start_ms, int)
+            assert_type(stage.end_ms, int)
     for tool in call.tools:
         assert_type(tool.tool_call_id, str)
         assert_type(tool.name, str)

@@ -140,8 +140,29 @@ async def test_the_end_shows_the_call_and_its_page(call: HeldCall) -> None:
     text = console.export_text()
     assert "The call arrived whole." in text
     assert "words unheard)" in " ".join(text.split())
+    assert text.count(" endpointing_wait 0.") == 3
+    assert re.search(
+        r"The slowest answer took \d\.\d\d s, most of it \w+ \(.*; interruptions: 1\.", text
+    )
     assert f"pipecat-roark local --open --folder {call.stored.folder.parent}" in text
     assert call.page.startswith("http://127.0.0.1:")
+
+
+def test_each_answer_tells_why_it_took_its_time(call: HeldCall) -> None:
+    """Its stages last as long as its response time; the detector waits for its setting first."""
+    greeting, *answers = _turns_of(call, "assistant")
+    assert greeting.response_ms is None
+    assert greeting.latency
+    for answer in answers:
+        keys = [stage.key for stage in answer.latency]
+        assert sum(stage.duration_ms for stage in answer.latency) == answer.response_ms
+        waited = [one.duration_ms for one in answer.latency if one.key == "endpointing_wait"]
+        assert "endpointing_wait" in keys[:2]
+        assert waited == [pytest.approx(200, abs=1)]
+        assert {"llm_inference", "speech_synthesis"} <= {*keys}
+    assert [stage.owner for stage in answers[0].latency if stage.key == "function_handler"] == [
+        "get_weather"
+    ]
 
 
 def test_roark_gets_what_the_report_says(call: HeldCall) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from pipecat_roark.local.export import export
 from support import pages
@@ -163,7 +163,13 @@ def test_transcript_tells_what_happened(
     """Response times, interruptions, unheard words and tool calls stand where they happened."""
     pages.send_call(http, CALL)
     unheard = {"role": "assistant", "content": TALK[4][3], "start_ms": 14_000}
-    report = {"turns": [{**unheard, "interrupted": True, "unheard": "It had a bridge."}]}
+    stage = {"owner": "model", "kind": "service", "end_ms": 14_000}
+    latency = [
+        {**stage, "key": "endpointing_wait", "start_ms": 13_200, "end_ms": 13_500},
+        {**stage, "key": "llm_inference", "start_ms": 13_500},
+    ]
+    told = {**unheard, "interrupted": True, "unheard": "It had a bridge.", "latency": latency}
+    report = {"turns": [told]}
     (roark.calls[CALL].folder / "report.json").write_text(json.dumps(report))
     show(page, roark)
     lines = page.locator(".transcript > li")
@@ -172,6 +178,17 @@ def test_transcript_tells_what_happened(
     cut = lines.nth(5)
     expect(cut.locator(".chip.bad")).to_have_text("cut off")
     expect(cut.locator("del")).to_have_text("It had a bridge.")
+    why = cut.get_by_role("img", include_hidden=True)
+    expect(why).to_have_attribute(
+        "aria-label",
+        "The answer took 0.30 s endpointing wait (model), 0.50 s llm inference (model)",
+    )
+    parts = why.locator(".stage")
+    expect(parts).to_have_count(2)
+    widths = [box["width"] for box in map(Locator.bounding_box, parts.all()) if box]
+    assert widths[1] / widths[0] == pytest.approx(5 / 3, rel=0.1)
+    expect(page.locator(".kind")).to_have_text(["service", "setting", "bot", "pipeline"])
+    expect(lines.nth(3).locator(".stages")).to_have_count(0)
     tool = lines.nth(2)
     expect(tool.locator("pre").first).to_be_hidden()
     tool.locator("summary").click()

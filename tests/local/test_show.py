@@ -67,6 +67,30 @@ def test_unheard_words_are_counted(stored: StoredCall) -> None:
     assert "(interrupted, 4 words unheard)" in " ".join(draw_call(stored).split())
 
 
+def test_a_bar_tells_why_an_answer_took_its_time(stored: StoredCall) -> None:
+    """Its parts are as long as the stages, on the scale of the slowest answer."""
+
+    def turn(number: int, *stages: tuple[str, int]) -> dict[str, object]:
+        at, latency = 0, []
+        for key, length in stages:
+            stage = {"key": key, "owner": "x", "kind": "service"}
+            latency.append({**stage, "start_ms": at, "end_ms": at + length})
+            at += length
+        _, begin, _, content = pages.TALK[number]
+        start_ms = round(1000 * begin)
+        return {"role": "assistant", "content": content, "start_ms": start_ms, "latency": latency}
+
+    slow = turn(2, ("endpointing_wait", 200), ("llm_inference", 600), ("\x1b", 200))
+    report = {"turns": [slow, turn(4, ("speech_synthesis", 500), ("pipeline", 0))]}
+    (stored.folder / "report.json").write_text(json.dumps(report))
+    lines = [line.strip() for line in draw_call(stored, 139).splitlines()]
+    assert f"{'█' * 20}{'▒' * 60}{'▓' * 20}" in lines
+    assert "█ endpointing_wait 0.20, ▒ llm_inference 0.60, ▓   0.20" in lines
+    assert "█" * 50 in lines
+    assert "█ speech_synthesis 0.50, ▒ pipeline 0.00" in lines
+    assert max(map(len, draw_call(stored, 60).splitlines()[2:20])) <= 60
+
+
 def test_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     """Control characters in what was said are not printed; long words are cut."""
     ended = pages.ended("call-1", [("user", 0, 1, "\x1b[2J\x07" + "x" * 200)])

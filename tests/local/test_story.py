@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipecat_roark.local import StoredCall, StoredWord
+from pipecat_roark.local import StoredCall, StoredStage, StoredWord
 from pipecat_roark.local.peaks import join, measure
 from pipecat_roark.local.story import tell
 from pipecat_roark.local.view import summary
@@ -136,6 +136,32 @@ def test_report_tells_where_words_are(tmp_path: Path, words: Any, kept: int) -> 
     (tmp_path / "report.json").write_text(json.dumps({"turns": [known]}))
     (read,) = turns(tmp_path, talk)
     assert read.words == tuple(StoredWord(*word) for word in WORDS[:kept])
+
+
+STAGE = {"key": "llm_inference", "owner": "m", "kind": "service", "start_ms": 1, "end_ms": 5}
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ([STAGE], (StoredStage(**STAGE),)),  # type: ignore[arg-type]  # the values fit
+        ([], ()),
+        (None, ()),
+        (5, ()),
+        ("x", ()),
+        ([5], ()),
+        ([STAGE, {**STAGE, "more": 1}], ()),
+        ([{**STAGE, "end_ms": None}], ()),
+        ([{**STAGE, "start_ms": True}], ()),
+        ([{**STAGE, "owner": 5}], ()),
+    ],
+)
+def test_report_tells_why_an_answer_took_its_time(tmp_path: Path, told: Any, read: Any) -> None:
+    """Stages that are none are left out, and the rest of the turn stays."""
+    turn = {"role": "assistant", "content": pages.TALK[4][3], "start_ms": 14_000, "latency": told}
+    (tmp_path / "report.json").write_text(json.dumps({"turns": [{**turn, "unheard": "More."}]}))
+    (known,) = [turn for turn in turns(tmp_path, *pages.TALK) if turn.unheard]
+    assert known.latency == read
 
 
 def test_summary_of_a_call_without_times(tmp_path: Path) -> None:

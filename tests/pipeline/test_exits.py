@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("spool", ["", "spool"])
+@pytest.mark.parametrize("spool", ["", pytest.param("spool", marks=pytest.mark.newest)])
 @pytest.mark.parametrize("end", exits.ENDS)
 async def test_a_process_that_ends_loses_nothing(tmp_path: Path, end: str, spool: str) -> None:
     """The end of the call and its whole recording arrive before the interpreter is gone."""

@@ -37,6 +37,7 @@ from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.transcriptions.language import Language
 
 from pipecat_roark.conversation.text import SpokenText
+from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
 from pipecat_roark.moments import Edge
 from pipecat_roark.sighting import REMEMBERED, Sighting
@@ -51,15 +52,17 @@ Note = tuple[Any, ...]
 
 
 class Notebook:
-    """A call state that only writes down what is noted."""
+    """A call state that only writes down what is noted, but the steps to the bot's speech."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
 
     def note(self, _: str, at: int, verb: Any, *args: Any, **options: Any) -> None:
         """Write down an event of the conversation; its own time stands first."""
+        if verb is Conversation.reached:
+            return
         bound = signature(verb).bind(None, *args, **options).arguments
-        others = [value for name, value in bound.items() if name not in {"self", "at"}]
+        others = [value for name, value in bound.items() if name not in {"self", "at", "owner"}]
         assert bound.get("at", at) == at
         self.notes.append((verb.__name__, at, *others))
 

@@ -239,6 +239,7 @@ async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.newest
 async def test_a_slow_api_moves_no_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a `call-started` that takes seconds, every marker is where it can be heard."""
 
@@ -283,6 +284,7 @@ async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.newest
 async def test_a_report_can_be_had_during_the_call(local: LocalRoark) -> None:
     """The report grows with the call and ends with it."""
     roark, call = observed(pipecat_call_id="my-call")
@@ -496,6 +498,7 @@ async def test_errors_of_ours_stay_with_us(
 
 
 @pytest.mark.live
+@pytest.mark.newest
 async def test_a_report_that_fails_costs_the_transcript_alone(
     local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,6 +524,7 @@ async def test_a_report_that_fails_costs_the_transcript_alone(
 
 
 @pytest.mark.live
+@pytest.mark.newest
 async def test_an_ending_that_fails_is_said(
     local: LocalRoark, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,13 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
+from fastapi import WebSocket  # noqa: TC002  # read by FastAPI
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, audible_secs, channel
-from support.telephone import LINE_RATE, Bot, Caller, listening, recorded
+from support.lines import LINE_RATE, Line, Plain, Plivo, Twilio
+from support.telephone import Bot, Caller, listening, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +47,21 @@ async def hold(caller: Caller, bot: Bot, local: LocalRoark) -> tuple[CallReport,
     async with listening(bot.answer) as url:
         await caller.call(url)
     return bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
+
+
+async def hold_all(calls: Sequence[tuple[Caller, Bot]]) -> None:
+    """Hold calls in one process at once, each to its end."""
+    bots = iter([bot for _, bot in calls])
+
+    async def answer(websocket: WebSocket) -> None:
+        await next(bots).answer(websocket)
+
+    async with listening(answer) as url:
+        holding = []
+        for caller, _ in calls:
+            holding.append(asyncio.create_task(caller.call(url)))
+            await asyncio.sleep(0.2)  # the bots answer in this order
+        await asyncio.gather(*holding)
 
 
 def near(spans: Sequence[Span], secs: float) -> list[object]:
@@ -76,7 +94,7 @@ def check_turns(caller: Caller, report: CallReport) -> None:
     assert spans(bots, caller) == near(caller.hears, LINE_SECS)
 
 
-def check_recording(caller: Caller, call: StoredCall) -> None:
+def check_recording(caller: Caller, call: StoredCall, bot_secs: float = LINE_SECS) -> None:
     """Check that both channels hold every sound at the caller's time."""
     assert call.complete
     assert call.recording is not None
@@ -84,10 +102,10 @@ def check_recording(caller: Caller, call: StoredCall) -> None:
     bot, _ = channel(call.recording, RIGHT)
     said = audible_secs(caller.audio(), LINE_RATE, pause=0.1)
     assert audible_secs(user, rate, pause=0.1) == near(said, TRACK_SECS)
-    assert audible_secs(bot, rate) == near(caller.hears, LINE_SECS)
+    assert audible_secs(bot, rate) == near(caller.hears, bot_secs)
 
 
-@pytest.mark.parametrize("loads", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("loads", [1.0, 2.5])
 async def test_what_waited_in_the_socket_is_at_the_callers_time(
     local: LocalRoark, loads: float
 ) -> None:
@@ -118,20 +136,28 @@ async def test_what_waited_is_where_the_callers_own_recorder_has_it(local: Local
     assert places(report.turns[1::2]) == near(audible_secs(tones, rate), TRACK_SECS)
 
 
-async def test_a_call_on_hold(local: LocalRoark) -> None:
-    """A telephone that sends nothing for three seconds leaves everything at its time."""
-    caller = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8))
-    roark = RoarkObserver(agent_id="front-desk")
-    report, call = await hold(caller, Bot(roark), local)
-    check_turns(caller, report)
-    check_recording(caller, call)
+async def test_lines_of_every_kind_in_one_process(local: LocalRoark) -> None:
+    """Calls by two providers and over plain websockets arrive whole, each with its own words."""
+    lines: list[Line] = [Twilio(), Plivo(), Plain(), Plain()]
+    calls = [
+        (
+            Caller([(0.6, QUESTION if number % 2 else HELLO)], stays=4.5, line=line),
+            Bot(RoarkObserver(agent_id="front-desk"), line=line),
+        )
+        for number, line in enumerate(lines)
+    ]
+    await hold_all(calls)
+    assert len(local.calls) == len(calls)
+    for caller, bot in calls:
+        question, answer = bot.roark.report().turns
+        assert (question.content, answer.content) == ("Question 1.", "Answer 1.")
+        assert spans([question], caller) == near(caller.says(), LINE_SECS)
+        assert spans([answer], caller) == near(caller.hears, LINE_SECS)
+        check_recording(caller, local.calls[bot.roark.pipecat_call_id])
 
 
-async def test_a_line_that_breaks(local: LocalRoark) -> None:
-    """A call that breaks off within an answer arrives whole, up to that moment."""
-    caller = Caller([(0.4, HELLO)], stays=2.5, breaks=True)
-    roark = RoarkObserver(agent_id="front-desk")
-    report, call = await hold(caller, Bot(roark), local)
+def check_broken(caller: Caller, report: CallReport, call: StoredCall) -> None:
+    """Check that a call that broke off within an answer arrived whole, up to that moment."""
     question, answer = report.turns
     ((begins, _),) = caller.hears
     assert report.ended_reason == "client-disconnected"
@@ -141,3 +167,43 @@ async def test_a_line_that_breaks(local: LocalRoark) -> None:
     assert starts == pytest.approx(begins, abs=LINE_SECS)
     assert ends == pytest.approx(caller.stays, abs=NOTICE_SECS)
     assert call.complete
+
+
+def check_interrupted(caller: Caller, report: CallReport, call: StoredCall) -> None:
+    """Check that the telephone dropped what it was sent, and the answer ends where it was heard.
+
+    Of the marks behind the answers, only that of the answer that was played comes back.
+    """
+    assert isinstance(caller.line, Twilio)
+    assert caller.line.clears
+    assert caller.line.marks == ["answer 2"]
+    _, cut, _, whole = report.turns
+    assert (cut.content, cut.unheard, cut.interrupted) == ("Answer", "1.", True)
+    assert (whole.content, whole.interrupted) == ("Answer 2.", False)
+    assert spans(report.turns[::2], caller) == near(caller.says(), LINE_SECS)
+    assert spans([cut, whole], caller) == near(caller.hears, NOTICE_SECS)
+    check_recording(caller, call, bot_secs=NOTICE_SECS)
+
+
+async def test_calls_at_once_in_one_process(local: LocalRoark) -> None:
+    """A usual call, one on hold, one in which the caller interrupts, one whose line breaks."""
+
+    def bot(speaks: float = 0.8) -> Bot:
+        return Bot(RoarkObserver(agent_id="front-desk"), speaks=speaks)
+
+    usual = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=9.0), bot()
+    on_hold = Caller([(0.4, HELLO), (6.0, QUESTION)], stays=10.5, hold=(2.8, 5.8)), bot()
+    interrupted = Caller([(0.4, HELLO), (3.6, HELLO)], stays=8.5), bot(speaks=2.5)
+    broken = Caller([(0.4, HELLO)], stays=2.5, breaks=True), bot()
+    await hold_all([usual, on_hold, interrupted, broken])
+
+    def known(held: tuple[Caller, Bot]) -> tuple[Caller, CallReport, StoredCall]:
+        caller, bot = held
+        return caller, bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
+
+    for held in (usual, on_hold):
+        caller, report, call = known(held)
+        check_turns(caller, report)
+        check_recording(caller, call)
+    check_interrupted(*known(interrupted))
+    check_broken(*known(broken))

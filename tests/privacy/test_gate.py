@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipecat_roark import CallReport, Loss, guard
 from pipecat_roark import gate as module
+from pipecat_roark.budget import PROCESS
 from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.gate import Gate
 from pipecat_roark.settings import Settings
@@ -70,7 +72,7 @@ async def test_consent_lets_everything_out(local: LocalRoark, before: bool) -> N
 async def test_refused_consent_ends_every_wait(local: LocalRoark) -> None:
     """Nothing is held any more, and nobody goes on."""
     gate, published = made(consent_required=True)
-    following = asyncio.create_task(gate.follow(lambda _: report(), lambda: PCM))
+    following = asyncio.create_task(gate.follow(lambda _: report(), lambda _: (PCM, 0)))
     gate.start(NOW)
     gate.audio(PCM)
     await asyncio.sleep(0)
@@ -113,8 +115,28 @@ async def test_above_the_bound_audio_is_lost_and_counted(local: LocalRoark) -> N
     gate.consent_given()
     await end(gate)
     chunks = local.calls["call-1"].chunks
-    assert [chunks[index].read_bytes() for index in (0, 1)] == [bytes(len(PCM)), PCM]
+    assert [chunks[index].read_bytes() for index in (0, 1)] == [PCM, bytes(len(PCM))]
     assert [(loss.count, loss.reason) for loss in gate.receipt.lost] == [(1, "memory-full")]
+
+
+@pytest.mark.usefixtures("local")
+async def test_what_is_held_counts_for_the_process() -> None:
+    """A call that has less takes the room of one that waits for consent with more."""
+    gc.collect()  # calls of other tests
+    options = {"max_process_waiting_bytes": PROCESS.used + 2 * len(PCM)}
+    (greedy, _), (modest, _) = made(consent_required=True, **options), made(**options)
+    greedy.start(NOW)
+    modest.start(NOW)
+    for _ in range(2):
+        greedy.audio(PCM)
+    modest.audio(PCM)
+    greedy.consent_given()
+    await end(greedy)
+    await end(modest)
+    assert [(loss.count, loss.reason) for loss in greedy.receipt.lost] == [
+        (1, "process-memory-full")
+    ]
+    assert not modest.receipt.lost
 
 
 async def test_turns_are_judged_as_they_close(
@@ -137,7 +159,7 @@ async def test_turns_are_judged_as_they_close(
         said = turn(0, 0.1, start_ms=400, end_ms=600)
         return report(said, settled_ms=200 if recorded else None, **FORMAT)
 
-    following = asyncio.create_task(gate.follow(known, lambda: PCM))
+    following = asyncio.create_task(gate.follow(known, lambda _: (PCM, 0)))
     while len(published) < 2:  # noqa: ASYNC110  # the gate tells nobody else
         await asyncio.sleep(0.001)
     following.cancel()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipecat_roark import CallReport, Pause, ToolCall, ToolResult, Turn, Word
+from pipecat_roark import CallReport, LatencyStage, Pause, ToolCall, ToolResult, Turn, Word
 from pipecat_roark.conversation.state import CallState
 from pipecat_roark.privacy import masks
 from support.events import ns, user_said, user_started_speaking, user_stopped_speaking
@@ -169,6 +169,16 @@ def test_what_is_not_captured_is_in_no_report(capture: set[str], kept: tuple[int
     """Words are the turns."""
     left = masks.with_captured(report(turn(1, 2), tool(1, 2)), capture)
     assert (len(left.turns), len(left.tool_calls)) == kept
+
+
+def test_tools_that_are_not_captured_are_not_named() -> None:
+    """A turn keeps the time for which it waited for one."""
+    model = LatencyStage(key="llm_inference", owner="model", kind="service", start_ms=0, end_ms=5)
+    called = replace(model, key="function_handler", owner="get_diagnosis")
+    answer = replace(turn(1, 2), latency=(model, called))
+    (left,) = masks.with_captured(report(answer), {"words"}).turns
+    assert left == replace(answer, latency=(model, replace(called, owner="tool")))
+    assert masks.with_captured(report(answer), {"words", "tools"}).turns == (answer,)
 
 
 def test_without_consent_a_report_tells_when_the_call_was() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from pipecat.frames.frames import (
@@ -73,6 +74,17 @@ async def test_it_is_armed_once_and_at_once() -> None:
         await recorder.observe(pushed(StartFrame(), Sink()))
     assert caller.starts == 1
     assert not recorder.in_pipeline
+
+
+async def test_who_listens_knows_the_pipeline_before_it_starts() -> None:
+    """The set-up of its pipeline is shown to the listener, and the processor still has it."""
+    caller, feed, clock = Caller(), Feed(), Clock()
+    ExternalRecorder(caller, feed, clock.get_time)
+    with patch.object(feed, "on_setup", wraps=feed.on_setup) as shown:
+        await start(caller, clock, OUT_RATE)
+    ((setup,), _) = shown.call_args
+    assert setup.clock is clock
+    assert caller.get_clock() is clock
 
 
 async def test_what_it_has_recorded_is_not_wiped() -> None:

@@ -163,6 +163,7 @@ async def test_a_stall_on_a_jittery_network() -> None:
 
 
 @pytest.mark.live
+@pytest.mark.newest
 async def test_half_an_hour_of_jitter_leaves_both_in_step() -> None:
     """After 30 min of +-5 ms a frame and 16 to 24 kHz, both are in step, whole, and click-free."""
     secs, network = 1800, jitter()

@@ -24,7 +24,8 @@ import trustme
 from aiohttp import web
 
 from pipecat_roark import wire
-from pipecat_roark.delivery.client import ANSWER_SECS, UPLOAD_SECS, RoarkClient, tls_context
+from pipecat_roark.delivery.client import ANSWER_SECS, UPLOAD_SECS, RoarkClient
+from pipecat_roark.delivery.connections import tls_context
 from pipecat_roark.delivery.delivery import Delivery
 from pipecat_roark.local import LocalRoark
 from pipecat_roark.report import CallReport

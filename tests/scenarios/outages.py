@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 import tracemalloc
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -14,10 +15,13 @@ import numpy as np
 from pipecat.frames.frames import OutputAudioRawFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from pipecat_roark import RoarkObserver, wire
+from pipecat_roark import Loss, RoarkObserver, wire
+from pipecat_roark.budget import Budget, Share
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import CHUNK_BYTES, Delivery
 from pipecat_roark.local import LocalRoark
+from pipecat_roark.receipt import CHUNK
+from pipecat_roark.settings import MAX_PROCESS_WAITING_BYTES
 from scenarios import faults
 from support.audio import RIGHT, channel
 from support.calls import OUT_RATE, Call
@@ -138,23 +142,59 @@ async def black_hole(folder: Path, secs: float, *, deadline_secs: float) -> tupl
         return alone, await pacing(secs, roark)
 
 
-async def memory(folder: Path, captured: int, *, max_waiting_bytes: int) -> int:
-    """Capture audio that no server accepts. Return by how many bytes the memory in use grew."""
+@dataclass(frozen=True)
+class Kept:
+    """What calls cost whose audio no server accepts.
+
+    Attributes:
+        grown: By how many bytes the memory in use grew.
+        reasons: Why audio of each call is lost, and how many chunks.
+    """
+
+    grown: int
+    reasons: list[Counter[str]]
+
+
+async def memory(
+    folder: Path,
+    captured: int,
+    *,
+    max_waiting_bytes: int,
+    max_process_waiting_bytes: int = MAX_PROCESS_WAITING_BYTES,
+    calls: int = 1,
+) -> Kept:
+    """Capture audio of some calls at once that no server accepts."""
+    budget = Budget()
     async with _never(folder) as local:
-        client = RoarkClient(local.url, "key", "call")
-        delivery = Delivery(
-            client, label="call", deadline_secs=0.1, max_waiting_bytes=max_waiting_bytes
-        )
-        delivery.begin(wire.call_started("call", faults.AT, "front-desk"))
-        await asyncio.sleep(0.5)  # until the client is there
+        held = [
+            Delivery(
+                RoarkClient(local.url, "key", f"call {number}"),
+                label=f"call {number}",
+                deadline_secs=0.1,
+                memory=Share(max_waiting_bytes, max_process_waiting_bytes, budget),
+            )
+            for number in range(calls)
+        ]
+        for number, delivery in enumerate(held):
+            delivery.begin(wire.call_started(f"call {number}", faults.AT, "front-desk"))
+        await asyncio.sleep(0.5)  # until the clients are there
         tracemalloc.start()
         for _ in range(captured // CHUNK_BYTES):
-            delivery.add_audio(os.urandom(CHUNK_BYTES))
+            for delivery in held:
+                delivery.add_audio(os.urandom(CHUNK_BYTES))
             await asyncio.sleep(0.001)
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        await delivery.finish(b"{}")
-    return grown
+        await asyncio.gather(*(delivery.finish(b"{}") for delivery in held))
+    return Kept(grown, [_reasons(delivery.receipt.lost) for delivery in held])
+
+
+def _reasons(lost: tuple[Loss, ...]) -> Counter[str]:
+    counts = Counter[str]()
+    for loss in lost:
+        if loss.what == CHUNK:
+            counts[loss.reason] += loss.count
+    return counts
 
 
 def _never(folder: Path) -> LocalRoark:

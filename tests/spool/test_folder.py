@@ -18,6 +18,7 @@ from pipecat_roark.spool.folder import (
     remove_remains,
     waiting,
 )
+from pipecat_roark.spool.spool import Tail
 
 OWNER = "somebody"
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -29,7 +30,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     try:
         call = SpooledCall.create(tmp_path / "spool", "call#1", OWNER)
         call.write_chunk(0, b"\x01" * 400)
-        call.write_tail(1, b"\x02" * 4)
+        call.write_tail(Tail(1, pcm=b"\x02" * 4))
     finally:
         os.umask(umask)
     call.release(done=False)
@@ -67,8 +68,8 @@ def test_a_call_has_one_owner(tmp_path: Path) -> None:
 def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
     """What a chunk does not hold of the tail stays the tail."""
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
-    call.write_tail(0, b"\x01\x01")
-    call.write_tail(0, b"\x01\x01\x02\x02\x03\x03")
+    call.write_tail(Tail(pcm=b"\x01\x01"))
+    call.write_tail(Tail(pcm=b"\x01\x01\x02\x02\x03\x03"))
     call.write_chunk(0, b"\x01\x01\x02\x02")
     call.remove_chunk(0)
     call.adopt_tail()
@@ -101,7 +102,7 @@ def test_a_process_may_die_between_chunk_and_tail(
     """Nothing is there twice."""
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
     call.write_chunk(0, b"\x01\x01")
-    call.write_tail(0, tail)
+    call.write_tail(Tail(pcm=tail))
     call.adopt_tail()
     assert call.chunks() == chunks
     call.release(done=True)
@@ -161,7 +162,7 @@ def test_a_file_that_finds_no_room_leaves_nothing(
 ) -> None:
     """No part of it is left, and its tail is removed, too."""
     call = spooled_call(tmp_path, live=True, chunks=0)
-    call.write_tail(0, b"\x01" * 200)
+    call.write_tail(Tail(pcm=b"\x01" * 200))
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")

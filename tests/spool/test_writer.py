@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipecat_roark.spool.folder import SpooledCall, waiting
+from pipecat_roark.spool.spool import Tail
 from pipecat_roark.spool.writer import SpoolWriter
+from pipecat_roark.wire import CallEnded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +44,21 @@ async def test_a_machine_without_room_for_a_moment_costs_no_spool(
     assert waiting(tmp_path) == []
 
 
+def test_nobody_writes_what_is_on_disk(tmp_path: Path) -> None:
+    """Of a tail that grew only the end is written; one that became shorter is cut."""
+    call = SpooledCall.create(tmp_path, "call#1", "somebody")
+    call.write_tail(Tail(0, pcm=b"abcdef"))
+    call.write_tail(Tail(0, 4, b"EFGH"))
+    (file,) = tmp_path.glob("*/*.tail")
+    assert file.read_bytes() == b"abcdEFGH"
+    call.write_tail(Tail(0, 2, b"x"))
+    assert file.read_bytes() == b"abx"
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        call.write_tail(Tail(0, 2, b"x"))
+    call.release(done=True)
+
+
 async def test_a_machine_that_stays_in_trouble_costs_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
 ) -> None:
@@ -57,4 +75,45 @@ async def test_a_machine_that_stays_in_trouble_costs_the_spool(
         assert not await writer.flushed()
     (line,) = warned
     assert "not kept in the spool any more: Too many open files." in line
+    await writer.close(done=True)
+
+
+@pytest.mark.parametrize(("grown_secs", "made"), [(1000.0, 1), (0.0, 2)])
+async def test_what_only_goes_on_can_wait(
+    grown_secs: float, made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audio of the bot comes 25 times a second; a draft for each would cost too much."""
+    monkeypatch.setattr("pipecat_roark.spool.writer.NOTE_SECS", 0.001)
+    monkeypatch.setattr("pipecat_roark.spool.writer.DRAFT_SECS", 0)
+    monkeypatch.setattr("pipecat_roark.spool.writer.DRAFT_SHARE", 1e9)
+    monkeypatch.setattr("pipecat_roark.spool.writer.GROWN_SECS", grown_secs)
+    writer, drafts, looks = SpoolWriter(tmp_path, "call#1", owner="somebody"), 0, 0
+
+    def draft(_: bool) -> CallEnded:  # noqa: FBT001
+        nonlocal drafts
+        drafts += 1
+        return CallEnded()
+
+    def tail(_: Tail) -> Tail:
+        nonlocal looks
+        looks += 1
+        return Tail()
+
+    async def look() -> None:
+        seen = looks
+        while looks < seen + 3:  # noqa: ASYNC110  # the writer tells nobody
+            await asyncio.sleep(0.001)
+
+    writer.note_change()
+    following = asyncio.create_task(writer.follow(draft, tail))
+    await look()
+    assert drafts == 1
+    writer.note_change(growing=True)
+    await look()
+    assert drafts == made
+    writer.note_change()
+    await look()
+    assert drafts == made + 1
+    following.cancel()
+    await asyncio.wait([following])
     await writer.close(done=True)

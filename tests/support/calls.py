@@ -99,11 +99,11 @@ class ScriptedInput(BaseInputTransport):
         self._sounds = sounds
         if sounds and not self._speaks and self._sure_secs > START_SECS - FRAME_SECS / 2:
             self._speaks = True
-            await self.push_frame(_vad(VADUserStartedSpeakingFrame, START_SECS))
+            await self.push_frame(vad(VADUserStartedSpeakingFrame, START_SECS))
             await self.push_frame(UserStartedSpeakingFrame())
         elif not sounds and self._speaks and self._sure_secs > STOP_SECS - FRAME_SECS / 2:
             self._speaks = False
-            await self.push_frame(_vad(VADUserStoppedSpeakingFrame, STOP_SECS))
+            await self.push_frame(vad(VADUserStoppedSpeakingFrame, STOP_SECS))
             await self.push_frame(UserStoppedSpeakingFrame())
             self.hushed.set()
 
@@ -137,6 +137,8 @@ class Call:
     before_output: Sequence[FrameProcessor] = ()
     params: dict[str, Any] = field(default_factory=dict)
     transport: dict[str, Any] = field(default_factory=dict)
+    microphone_type: type[ScriptedInput] = ScriptedInput
+    loudspeaker_type: type[PacedOutput] = PacedOutput
 
     def __post_init__(self) -> None:
         transport = TransportParams(
@@ -145,8 +147,8 @@ class Call:
             audio_out_end_silence_secs=0,
             **self.transport,
         )
-        self.microphone = ScriptedInput(transport)
-        self.loudspeaker = PacedOutput(transport)
+        self.microphone = self.microphone_type(transport)
+        self.loudspeaker = self.loudspeaker_type(transport)
         self.task = PipelineTask(
             Pipeline([self.microphone, *self.before_output, self.loudspeaker, *self.after_output]),
             params=PipelineParams(
@@ -177,13 +179,17 @@ class Call:
 
     async def user_says(self, text: str, secs: float = 0.6, hertz: float = 440.0) -> None:
         """Let the user speak a tone, with the frames of a detector and a recognizer."""
+        await self.user_sounds(secs, hertz)
+        await self.push(TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z"))
+
+    async def user_sounds(self, secs: float = 0.6, hertz: float = 440.0) -> None:
+        """Let the user speak a tone, with the frames of a detector."""
         if not hasattr(VADUserStartedSpeakingFrame(), "start_secs"):  # up to 0.0.101
             params = VADParams(start_secs=START_SECS, stop_secs=STOP_SECS)
             await self.push(SpeechControlParamsFrame(vad_params=params))
         self.microphone.hushed.clear()
         self.microphone.speech = tone(secs, IN_RATE, hertz)
         await self.microphone.hushed.wait()
-        await self.push(TranscriptionFrame(text, "caller", "2026-01-01T00:00:00Z"))
 
     async def bot_says(self, *sentences: str, secs: float = 0.6, hertz: float = 660.0) -> None:
         """Let the bot speak sentences, a tone each, without waiting for their end."""
@@ -233,7 +239,8 @@ def spoken(text: str) -> TTSTextFrame:
         return TTSTextFrame(text)  # type: ignore[call-arg]
 
 
-def _vad(kind: type[Frame], secs: float) -> Frame:
+def vad(kind: type[Frame], secs: float) -> Frame:
+    """Return a detector's frame, with the time that it took to be sure."""
     frame = kind()
     for name in ("start_secs", "stop_secs"):
         if hasattr(frame, name):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec
 
     from pipecat_roark import CallReport
+    from pipecat_roark.moments import Step
 
     Event = Callable[[CallState], None]
     P = ParamSpec("P")
@@ -103,6 +104,11 @@ def bot_onset(at: float, edge: Edge) -> Event:
 def bot_offset(at: float, edge: Edge) -> Event:
     """Return that its end was found in the audio."""
     return event(at, Conversation.bot_offset, edge)
+
+
+def reached(at: float, step: Step, owner: str = "") -> Event:
+    """Return that a step on the way to the bot's speech was taken."""
+    return event(at, Conversation.reached, step, ns(at), owner)
 
 
 def tts_started(at: float) -> Event:

@@ -1,13 +1,12 @@
 """Telephone calls: a caller with a clock of its own, and a bot behind a real websocket.
 
-The caller talks as Twilio's media streams do: a message for each 20 ms of mu-law audio, from the
-moment of the connection on, whether somebody reads the messages or not.
+The caller sends a message for each 20 ms of audio, from the moment of the connection on, whether
+somebody reads the messages or not.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import socket
 import time
@@ -15,7 +14,7 @@ import wave
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -24,60 +23,40 @@ from fastapi import FastAPI, WebSocket
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     Frame,
+    OutputTransportMessageFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
+    VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from support.audio import LOUD
 from support.calls import FRAME_SECS, IN_RATE, run, spoken, tone
+from support.lines import LINE_RATE, STREAM, Line, Twilio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from numpy.typing import NDArray
+    from pipecat.transports.base_transport import BaseTransport
 
     from pipecat_roark import RoarkObserver
     from support.audio import Span
     from support.feed import Samples
 
-LINE_RATE = 8000
-STREAM = "MZ0"
 SPEECH = Path(__file__).parents[2] / "examples" / "offline" / "speech"
 _OF_PEAK = 0.03
 """Recorded speech can be heard from this part of its peak on."""
 _PAUSE_SECS = 0.3
 """A sound after a silence of this length is another answer."""
-
-
-def _mu_law() -> NDArray[np.int16]:
-    """Return the sample of each byte of mu-law audio."""
-    code = ~np.arange(256, dtype=np.uint8)
-    exponent, mantissa = (code >> 4 & 7).astype(int), (code & 15).astype(int)
-    magnitude = ((mantissa << 3) + 0x84 << exponent) - 0x84
-    samples: NDArray[np.int16] = np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
-    return samples
-
-
-MU_LAW = _mu_law()
-_SORTED = np.argsort(MU_LAW, kind="stable")
-
-
-def encoded(samples: Samples) -> bytes:
-    """Return samples as mu-law audio, each by the nearest value that is not smaller."""
-    places = np.searchsorted(MU_LAW[_SORTED], samples).clip(max=255)
-    codes: bytes = _SORTED[places].astype(np.uint8).tobytes()
-    return codes
 
 
 def recorded(name: str, begin: float = 0.0, end: float | None = None) -> Samples:
@@ -112,6 +91,7 @@ class Caller:
     """When the telephone sends nothing."""
     breaks: bool = False
     """Whether the line breaks in the end, rather than being closed."""
+    line: Line = field(default_factory=Twilio)
     began: float = 0.0
     """Wall time of second 0."""
     hears: list[Span] = field(default_factory=list)
@@ -139,39 +119,46 @@ class Caller:
         await asyncio.to_thread(asyncio.run, self._call(url))
 
     async def _call(self, url: str) -> None:
-        async with connect(url) as line:
-            await line.send(json.dumps({"event": "connected", "protocol": "Call"}))
-            await line.send(json.dumps({"event": "start", "streamSid": STREAM}))
-            listening = asyncio.create_task(self._listen(line))
-            await self._speak(line)
+        async with connect(url) as socket:
+            for message in self.line.begin():
+                await socket.send(json.dumps(message))
+            listening = asyncio.create_task(self._listen(socket))
+            await self._speak(socket)
             if self.breaks:
-                line.transport.abort()
+                socket.transport.abort()
             else:
-                await line.send(json.dumps({"event": "stop", "streamSid": STREAM}))
+                for message in self.line.end():
+                    await socket.send(json.dumps(message))
         await listening
 
-    async def _speak(self, line: ClientConnection) -> None:
-        audio, size = encoded(self.audio()), round(FRAME_SECS * LINE_RATE)
+    async def _speak(self, socket: ClientConnection) -> None:
+        messages = [*self.line.speak(self.audio())]
         self._clock, self.began = time.monotonic(), time.time()
-        for place in range(0, len(audio), size):
-            due = (place + size) / LINE_RATE
+        for number, message in enumerate(messages, 1):
+            due = number * FRAME_SECS
             await asyncio.sleep(self._clock + due - time.monotonic())
             if not self.hold[0] < due <= self.hold[1]:
-                payload = base64.b64encode(audio[place : place + size]).decode()
-                media = {"event": "media", "streamSid": STREAM, "media": {"payload": payload}}
-                await line.send(json.dumps(media))
+                await socket.send(message)
 
-    async def _listen(self, line: ClientConnection) -> None:
+    async def _listen(self, socket: ClientConnection) -> None:
         """Play the messages as they arrive, each behind the one before."""
         free = 0.0
         with suppress(ConnectionClosedError):
-            async for text in line:
-                message = json.loads(text)
-                if message["event"] == "media":
-                    payload = base64.b64decode(message["media"]["payload"])
-                    begin = max(free, time.monotonic() - self._clock)
-                    free = begin + len(payload) / LINE_RATE
-                    self._hear(MU_LAW[np.frombuffer(payload, np.uint8)], begin)
+            async for message in socket:
+                clears, now = self.line.clears, time.monotonic() - self._clock
+                audio = await self.line.read(message)
+                if audio is not None:
+                    begin = max(free, now)
+                    free = begin + len(audio) / LINE_RATE
+                    self._hear(audio, begin)
+                elif self.line.clears > clears:
+                    free = now
+                    if self.hears:
+                        begin, end = self.hears.pop()
+                        self.hears.append((begin, min(end, now)))
+                elif reply := self.line.answer(message):
+                    await asyncio.sleep(free - now)
+                    await socket.send(json.dumps(reply))
 
     def _hear(self, samples: Samples, at: float) -> None:
         loud = np.flatnonzero(np.abs(samples) > LOUD)
@@ -185,19 +172,25 @@ class Caller:
 class Answers(FrameProcessor):
     """Recognizer, model and voice: some time after the caller's last word it answers with a tone.
 
+    New speech interrupts an answer. Behind each answer it sends a mark of Twilio's.
+
     Args:
         thinks: How long the answer takes, in seconds.
+        speaks: How long the answer is, in seconds.
     """
 
-    def __init__(self, thinks: float) -> None:
+    def __init__(self, thinks: float, speaks: float = 0.8) -> None:
         super().__init__()
         self._thinks = thinks
+        self._speaks = speaks
         self._questions = 0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         await self.push_frame(frame, direction)
-        if isinstance(frame, VADUserStoppedSpeakingFrame):
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            await self.broadcast_interruption()  # type: ignore[no-untyped-call]
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
             self._questions += 1
             self.create_task(self._answer(self._questions))
 
@@ -205,11 +198,31 @@ class Answers(FrameProcessor):
         said = TranscriptionFrame(f"Question {number}.", "caller", "2026-01-01T00:00:00Z")
         await self.push_frame(said)
         await asyncio.sleep(self._thinks)
-        audio = tone(0.8, LINE_RATE, 660).tobytes()
+        audio = tone(self._speaks, LINE_RATE, 660).tobytes()
         await self.push_frame(TTSStartedFrame())
         await self.push_frame(TTSAudioRawFrame(audio, LINE_RATE, 1))
         await self.push_frame(spoken(f"Answer {number}."))
         await self.push_frame(TTSStoppedFrame())
+        mark = {"event": "mark", "streamSid": STREAM, "mark": {"name": f"answer {number}"}}
+        await self.push_frame(OutputTransportMessageFrame(message=mark))
+
+
+async def converse(
+    transport: BaseTransport, roark: RoarkObserver, *services: FrameProcessor, **params: Any
+) -> None:
+    """Hold a call over a transport, wired as the README says, until the client leaves."""
+    task = PipelineTask(
+        Pipeline([transport.input(), *services, transport.output(), roark.audio_processor]),
+        params=PipelineParams(audio_in_sample_rate=IN_RATE, **params),
+        observers=[roark],
+    )
+
+    @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
+    async def hang_up(_transport: object, _client: object) -> None:
+        await roark.aflush()
+        await task.cancel()
+
+    await run(task)
 
 
 @dataclass
@@ -221,42 +234,31 @@ class Bot:
     """How long the models take to load, in seconds. The event loop stands still meanwhile."""
     thinks: float = 0.7
     """How long an answer takes after the detector has heard the end of speech, in seconds."""
+    speaks: float = 0.8
+    """How long an answer is, in seconds."""
+    line: Line = field(default_factory=Twilio)
 
     async def answer(self, websocket: WebSocket) -> None:
         """Hold the call to its end."""
         await websocket.accept()
-        _, start = [json.loads(await websocket.receive_text()) for _ in range(2)]
+        for _ in self.line.begin():
+            await websocket.receive_text()
         detector = self._load()
-        serializer = TwilioFrameSerializer(
-            start["streamSid"], params=TwilioFrameSerializer.InputParams(auto_hang_up=False)
-        )
         transport = FastAPIWebsocketTransport(
             websocket,
             FastAPIWebsocketParams(
-                audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
+                audio_in_enabled=True,
+                audio_out_enabled=True,
+                serializer=self.line.serializer(),
             ),
         )
-        pipeline = Pipeline(
-            [
-                transport.input(),
-                VADProcessor(vad_analyzer=detector),
-                Answers(self.thinks),
-                transport.output(),
-                self.roark.audio_processor,
-            ]
+        await converse(
+            transport,
+            self.roark,
+            VADProcessor(vad_analyzer=detector),
+            Answers(self.thinks, self.speaks),
+            audio_out_sample_rate=LINE_RATE,
         )
-        task = PipelineTask(
-            pipeline,
-            params=PipelineParams(audio_in_sample_rate=IN_RATE, audio_out_sample_rate=LINE_RATE),
-            observers=[self.roark],
-        )
-
-        @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
-        async def hang_up(_transport: object, _client: object) -> None:
-            await self.roark.aflush()
-            await task.cancel()
-
-        await run(task)
 
     def _load(self) -> SileroVADAnalyzer:
         began = time.monotonic()
@@ -270,6 +272,13 @@ async def listening(answer: Callable[[WebSocket], Awaitable[None]]) -> AsyncIter
     """Take calls at a port of this machine; on exit, wait until they are over."""
     app = FastAPI()
     app.add_api_websocket_route("/", answer)
+    async with served(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    """Serve an application at a port of this machine; on exit, wait until its calls are over."""
     port = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pipecat_roark.conversation.text import SpokenText
+    from pipecat_roark.moments import Step
 
 
 class BotSide(History):
@@ -38,13 +39,19 @@ class BotSide(History):
         twin.playback = playback
         return twin
 
-    def bot_started_speaking(self, at: int, voice: str | None) -> None:
+    def reached(self, step: Step, at: int, owner: str) -> None:
+        """Note that a step on the way to the bot's speech was taken, and by whom."""
+        self.mark(step, at, owner)
+
+    def bot_started_speaking(self, at: int, voice: str | None, owner: str = "") -> None:
         """Note that the output announced speech of the bot; several voices may speak at once.
 
         Args:
             at: Pipeline time in nanoseconds.
             voice: The output's destination at which the bot speaks.
+            owner: The output's name.
         """
+        self.mark("speech announced", at, owner)
         self._speech_was_announced = True
         bot, speaks = self.bot, bool(self.voices)
         stop_lost = bot and voice in self.voices and self._user_spoke_since(bot)
@@ -53,7 +60,7 @@ class BotSide(History):
             return
         self._played_at = None
         if bot and self._continues(bot, at):
-            bot.speech_announced(at)
+            bot.speech_announced(at, self.take_marks())
         else:
             self.open_bot_turn(Edge(at))
 
@@ -62,6 +69,7 @@ class BotSide(History):
         if self.bot and voice in self.voices:
             self.voices.remove(voice)
             self.bot.speech_stopped(self._played_at or at)
+            self.mark("bot silent", at)
 
     def bot_onset(self, edge: Edge) -> None:
         """Note that the first audible sample of the bot's speech is at `edge`."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pipecat_roark.conversation.steps import Mark
     from pipecat_roark.moments import Speaker
 
 _RECENT_FRAGMENTS = 64
@@ -54,12 +55,14 @@ class BotTurn(SpeakerTurn):
         state: What is known of its speech.
         interrupted: Whether the user cut it short.
         fragments: Its words.
+        marks: The steps that came before it.
     """
 
     role: ClassVar[Speaker] = "bot"
     state: BotState = BotState.ANNOUNCED
     interrupted: bool = False
     fragments: list[Fragment] = field(default_factory=list)
+    marks: tuple[Mark, ...] = ()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
@@ -77,10 +80,13 @@ class BotTurn(SpeakerTurn):
         """Whether it has words and no speech was announced yet."""
         return self.state is BotState.WORDS_ONLY
 
-    def speech_announced(self, at: int) -> None:
-        """Note that speech was announced at `at`; earlier words alone do not tell the start."""
+    def speech_announced(self, at: int, marks: tuple[Mark, ...] = ()) -> None:
+        """Note that speech was announced at `at`, behind further steps.
+
+        Earlier words alone do not tell the start.
+        """
         if self.words_only:
-            self.start, self.end = Edge(at), None
+            self.start, self.end, self.marks = Edge(at), None, self.marks + marks
             self._change("announced")
 
     def heard_from(self, edge: Edge) -> None:

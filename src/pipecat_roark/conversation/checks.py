@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pipecat_roark.conversation.text import SpokenText
-from pipecat_roark.moments import Edge
+from pipecat_roark.moments import Edge, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ _MAX_INDEX = 2**40
 """Four years of samples at 8 kHz."""
 _MAX_SECONDS = 86400.0
 """A day of audio in one frame."""
+_STEPS = get_args(Step)
 
 
 def _is_text(value: object) -> bool:
@@ -81,6 +82,8 @@ CHECKS: dict[str, Callable[[object], bool]] = {
     "frame": lambda value: value is None or isinstance(value, int),
     "final": lambda value: isinstance(value, bool),
     "silent": lambda value: isinstance(value, bool),
+    "step": lambda value: value in _STEPS,
+    "owner": _is_text,
 }
 """What an argument must be, by its name: one name means one thing in every verb."""
 

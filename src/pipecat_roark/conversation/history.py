@@ -7,16 +7,20 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pipecat_roark.conversation.bot_turn import BotState, BotTurn
+from pipecat_roark.conversation.steps import Mark
 from pipecat_roark.conversation.user_turn import LATE_WORDS_NS, UserTurn
 from pipecat_roark.moments import SECOND
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pipecat_roark.conversation.steps import AnyStep
     from pipecat_roark.moments import Edge
 
 _OPEN_TURNS = 8
 """Only so many of the latest turns can still change."""
+_MOST_MARKS = 128
+"""Only so many of the latest steps can have led to the bot's speech."""
 _SETTLED_NS = 30 * SECOND
 """How long ago speech must be to have its place in the recording for good."""
 
@@ -30,6 +34,7 @@ class History:
         bot: The bot's latest turn.
         voices: The destinations of the output at which the bot speaks now.
         typed_at: Pipeline time at which the user's client sent the latest message.
+        marks: The latest steps on the way to the bot's next speech.
     """
 
     def __init__(self) -> None:
@@ -38,6 +43,7 @@ class History:
         self.bot: BotTurn | None = None
         self.voices: set[str | None] = set()
         self.typed_at: int | None = None
+        self.marks: tuple[Mark, ...] = ()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = copy(self)
@@ -58,10 +64,19 @@ class History:
 
     def open_bot_turn(self, start: Edge, state: BotState = BotState.ANNOUNCED) -> BotTurn:
         """Open a turn of the bot, which becomes the latest."""
-        turn = BotTurn(start, state=state)
+        turn = BotTurn(start, state=state, marks=self.take_marks())
         self._add(turn)
         self.bot = turn
         return turn
+
+    def mark(self, step: AnyStep, at: int, owner: str = "") -> None:
+        """Note a step on the way to the bot's next speech."""
+        self.marks = (*self.marks, Mark(step, at, owner))[-_MOST_MARKS:]
+
+    def take_marks(self) -> tuple[Mark, ...]:
+        """Return the steps to speech that begins now; what comes leads to later speech."""
+        marks, self.marks = self.marks, ()
+        return marks
 
     def after(self, turn: UserTurn | BotTurn) -> list[UserTurn | BotTurn]:
         """Return the turns that follow a turn, the latest first."""

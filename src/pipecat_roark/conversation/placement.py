@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from pipecat_roark.conversation.latency import latency
 from pipecat_roark.conversation.text import heard, unheard
 from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.conversation.words import (
@@ -19,10 +20,11 @@ from pipecat_roark.moments import MILLISECOND, ClockPlaces
 from pipecat_roark.report import Pause, Turn, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from pipecat_roark.conversation.bot_turn import BotTurn
+    from pipecat_roark.conversation.steps import ToolSpan
     from pipecat_roark.conversation.written_side import Message
     from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
 
@@ -38,6 +40,7 @@ class Placement:
         places: Gives moments their place in the recording; None without a recording.
         is_open: Returns whether a turn may still change.
         words: Whether turns have their words with their places.
+        tools: The tools that ran, in the order of their begins.
     """
 
     def __init__(  # noqa: PLR0913  # what a moment is converted by
@@ -50,6 +53,7 @@ class Placement:
         *,
         is_open: Callable[[UserTurn | BotTurn], bool],
         words: bool = True,
+        tools: Sequence[ToolSpan] = (),
     ) -> None:
         self._now = now
         self.wall = wall
@@ -58,6 +62,7 @@ class Placement:
         self._places = places
         self._is_open = is_open
         self._with_words = words
+        self._tools = tools
 
     @property
     def exact(self) -> bool:
@@ -186,6 +191,7 @@ class Placement:
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
+            latency=latency(turn.marks, self._tools, asked=asked, heard=start, place_ms=start_ms),
             open=self._is_open(turn),
             words=self._words(content, start_ms, end_ms, turn),
         )

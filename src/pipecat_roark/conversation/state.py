@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipecat_roark.moments import OffsetMs, Places
+    from pipecat_roark.report import Turn
 
 P = ParamSpec("P")
 
@@ -166,20 +167,17 @@ class CallState:
             places,
             is_open=lambda turn: not ended and conversation.is_open(turn, now),
             words=words,
+            tools=self._tools.spans(),
         )
         spoken = self._past[words].report(conversation.turns, self._inbox.settled(now), placement)
-        audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
-        written = [
-            placement.message(message, ended=bool(ended)) for message in conversation.written()
-        ]
+        written = [placement.message(one, ended=bool(ended)) for one in conversation.written()]
         all_turns = sorted([*spoken, *written], key=attrgetter("started_at"))
-        spoke_first = all_turns[0].role == "assistant" if all_turns else True if audible else None
         return CallReport(
             pipecat_call_id=self._pipecat_call_id,
             started_at=None if self._started is None else wall(self._started),
             ended_at=wall(ended[0]) if ended else None,
             ended_reason=ended[1] if ended else None,
-            agent_spoke_first=spoke_first,
+            agent_spoke_first=_bot_was_first(all_turns, conversation),
             turns=tuple(all_turns),
             tool_calls=self._tools.report(placement),
             pauses=tuple(placement.pause(*pause) for pause in pauses),
@@ -202,3 +200,11 @@ class CallState:
             check(verb, args, kwargs)
             if self._ended is None:
                 verb(self._tools, *args, **kwargs)
+
+
+def _bot_was_first(turns: list[Turn], conversation: Conversation) -> bool | None:
+    """Return whether the bot spoke first; None while nobody has spoken."""
+    if turns:
+        return turns[0].role == "assistant"
+    audible = any(isinstance(turn, BotTurn) and turn.audible for turn in conversation.turns)
+    return True if audible else None

@@ -7,6 +7,7 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Literal
 
+from pipecat_roark.conversation.steps import ToolSpan
 from pipecat_roark.report import ToolCall, ToolResult, unique_id
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class _Invocation:
         """Return how well a result of a tool with this name and arguments fits; more is better."""
         named = name in (None, self.name)
         return named, named and arguments in (None, self.arguments), self.outcome == "pending"
+
+    def span(self) -> ToolSpan:
+        """Return when it ran, until its first result."""
+        end = min((at for at, _ in self.results), default=None)
+        return ToolSpan(self.at, end, self.name if self.name.strip() else UNNAMED)
 
     def report(self, placement: Placement) -> ToolCall:
         """Return what the user of the library gets."""
@@ -121,6 +127,12 @@ class Tools:
         if invocation and invocation.outcome == "pending":
             invocation.outcome = "cancelled"
             invocation.results.append((at, CANCELLED))
+
+    def spans(self) -> list[ToolSpan]:
+        """Return when each tool ran until its first result, in the order of their begins."""
+        return sorted(
+            (one.span() for one in chain(*self._invocations.values())), key=attrgetter("begin")
+        )
 
     def report(self, placement: Placement) -> tuple[ToolCall, ...]:
         """Return the report of all tool calls, in the order in which they were made."""

@@ -52,8 +52,10 @@ class UserSide(History):
             self._speech_announced = True
             self._turn_of_speech(edge).speech_started()
 
-    def user_stopped_speaking(self, edge: Edge) -> None:
-        """Note that speech of the user was audible until `edge`."""
+    def user_stopped_speaking(self, edge: Edge, at: int | None = None) -> None:
+        """Note that speech of the user was audible until `edge`, as a detector found out `at`."""
+        self.mark("silence begun", edge.at)
+        self.mark("silence detected", edge.at if at is None else at)
         if self.user:
             self.user.speech_stopped(edge)
 
@@ -69,6 +71,7 @@ class UserSide(History):
 
     def user_turn_stopped(self, at: int) -> None:
         """Note that the pipeline took the user's turn as finished."""
+        self.mark("floor taken", at)
         if self.user:
             self.user.floor_taken(at)
 
@@ -87,9 +90,23 @@ class UserSide(History):
             del self._begun[next(iter(self._begun))]
 
     def user_said(
-        self, words: SpokenText, at: int, user_id: str | None, language: str | None
+        self,
+        words: SpokenText,
+        at: int,
+        user_id: str | None,
+        language: str | None,
+        owner: str = "",
     ) -> None:
-        """Note a final transcription, with the user's id and the language (BCP-47) if known."""
+        """Note a final transcription.
+
+        Args:
+            words: Its words.
+            at: Pipeline time in nanoseconds.
+            user_id: The user's id, if known.
+            language: The language (BCP-47), if known.
+            owner: Name of the recognizer.
+        """
+        self.mark("transcribed", at, owner)
         begun_at = self._begun.pop(user_id, at)
         expected = not self._muted or (self.user is not None and self.user.expects_words(at))
         if words.text.strip() and expected:

@@ -10,11 +10,11 @@ The rules:
    begins, requests that wait for their next try are tried at once, and later waits are short
    unless Roark asks for longer ones.
 5. If Roark refuses the key, nothing else of this call is sent.
-6. Audio that waits in memory is bounded. Audio above the bound is sent as silence of the same
-   length, so that nothing after it shifts, and is counted as lost.
+6. Audio that waits in memory is bounded, for the call and for the process. Audio above a bound is
+   sent as silence of the same length, so that nothing after it shifts, and is counted as lost.
 7. Everything captured is owed until it has arrived. What is still owed at the end is reported with
    its last error.
-8. With a spool, nothing is sent before it is on disk. Audio above the bound in memory is read back
+8. With a spool, nothing is sent before it is on disk. Audio above a bound in memory is read back
    from the disk, and what is still owed at the end waits there, together with `call-ended`.
 9. With a spool, only Roark's own "no" makes a loss final. A chunk that the object store refused
    again and again waits there once; a later delivery gives it up.
@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from pipecat_roark.budget import Share
 from pipecat_roark.delivery.owed import Requests
 from pipecat_roark.delivery.retrier import Retrier
 from pipecat_roark.delivery.retry import DeliveryError
@@ -39,7 +40,7 @@ from pipecat_roark.delivery.sender import Sender
 from pipecat_roark.delivery.tasks import Tasks
 from pipecat_roark.delivery.trouble import Trouble
 from pipecat_roark.receipt import CHUNK, Cause, Ledger
-from pipecat_roark.settings import DEADLINE_SECS, MAX_WAITING_BYTES
+from pipecat_roark.settings import DEADLINE_SECS
 from pipecat_roark.spool.spool import NoSpool
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ class Delivery:
         client: Sends one request at a time.
         label: Names the call in the log.
         deadline_secs: Bound on the ending, in seconds.
-        max_waiting_bytes: Bound on the audio that waits in memory. If nothing is waiting, a buffer
-            of any size is accepted.
+        memory: Keeps the audio that waits, within its bounds.
         spool: Keeps the call on disk; by default nothing does.
         jitter: Returns a random number between two bounds.
         clock: Returns the time in seconds.
@@ -102,7 +102,7 @@ class Delivery:
         *,
         label: str,
         deadline_secs: float = DEADLINE_SECS,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        memory: Share | None = None,
         spool: Spool | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
         clock: Callable[[], float] = time.monotonic,
@@ -113,7 +113,7 @@ class Delivery:
         self._client = client
         self._label = label
         self._deadline_secs = deadline_secs
-        self._max_waiting_bytes = max_waiting_bytes
+        self._memory = Share() if memory is None else memory
         self._spool = NoSpool() if spool is None else spool
         self._requests = Requests(client, self._spool)
         self._clock = clock
@@ -124,7 +124,6 @@ class Delivery:
         self._sender = Sender(self._ledger, self._trouble)
         self._phase = _Phase.RUNNING
         self._resumed = False
-        self._waiting_bytes = 0
         self._queue: deque[Owed] = deque()
         self._uploads: set[asyncio.Task[None]] = set()
 
@@ -164,16 +163,12 @@ class Delivery:
 
     def add_audio(self, pcm: bytes, *, lost: Cause | None = None) -> None:
         """Queue the next part of the recording; `lost` is why it is only silence, if it is."""
-        waiting = self._waiting_bytes
-        fits = not waiting or waiting + len(pcm) <= self._max_waiting_bytes
-        for start in range(0, len(pcm), CHUNK_BYTES):
-            part = pcm[start : start + CHUNK_BYTES]
+        parts = [pcm[at : at + CHUNK_BYTES] for at in range(0, len(pcm), CHUNK_BYTES)]
+        for part, kept in zip(parts, self._memory.keep(parts), strict=True):
             self._ledger.captured(CHUNK, len(part))
             if self._phase is not _Phase.OVER:
                 self._spool.keep_chunk(self.chunks, part)
-            chunk = self._requests.chunk(self.chunks, len(part), part, fits=fits, lost=lost)
-            self._queue.append(chunk)
-            self._waiting_bytes += chunk.memory_bytes
+            self._queue.append(self._requests.chunk(self.chunks, len(part), kept, lost=lost))
             self.chunks += 1
         self._upload_waiting()
 
@@ -193,15 +188,16 @@ class Delivery:
         try:
             await self._tasks.wait_until(began + self._deadline_secs * _AUDIO_SHARE)
             self._enter(_Phase.CLOSING)
-            self._queue.clear()
+            self._give_up_waiting()
             await self._tasks.cancel()
             if not (self._spool.healthy and self._ledger.owed.keys() - {ENDED}):
                 self._start(last)
                 await self._tasks.wait_until(began + self._deadline_secs)
         finally:
             self._enter(_Phase.OVER)
-            self._queue.clear()
+            self._give_up_waiting()
             await self._tasks.cancel()
+            self._memory.close()
             if await self._spool.flushed():
                 for _ in range(self._spool.unkept):
                     self._ledger.lost(CHUNK, _NO_ROOM)
@@ -209,6 +205,13 @@ class Delivery:
             _log_receipt(self._label, self.receipt)
             await self._client.aclose()
             await self._spool.close(done=not self.receipt.spooled)
+
+    def _give_up_waiting(self) -> None:
+        """Send no more chunks. If memory had no room for one, that is why it is lost."""
+        for owed in self._queue:
+            if owed.is_gone and self._spool.silenced is None:
+                self._ledger.lost(owed.what, owed.missing)
+        self._queue.clear()
 
     def _capture_event(self, name: str, event: bytes) -> Owed:
         self._ledger.captured(name)
@@ -232,7 +235,7 @@ class Delivery:
     async def _upload(self) -> None:
         while self._queue:
             await self._deliver(owed := self._queue.popleft())
-            self._waiting_bytes -= owed.memory_bytes
+            owed.free()
 
     async def _deliver(self, owed: Owed) -> None:
         """Send something until it arrives, or never can."""
@@ -249,7 +252,7 @@ class Delivery:
             self._ledger.lost(owed.what, error.cause)
         else:
             if body is None or owed.lost is not None:
-                self._ledger.lost(owed.what, owed.lost or self._spool.silenced)
+                self._ledger.lost(owed.what, owed.lost or self._spool.silenced or owed.missing)
             else:
                 self._ledger.delivered(owed.what, owed.audio_bytes)
         self._spool.drop(owed.key)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipecat_roark.budget import CALL_FULL
 from pipecat_roark.receipt import CHUNK
-from pipecat_roark.silence import shared_if_silent, silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pipecat_roark.budget import Kept
     from pipecat_roark.delivery.client import RoarkClient
     from pipecat_roark.receipt import Cause
     from pipecat_roark.spool.spool import Spool
@@ -24,10 +25,10 @@ class Owed:
     Attributes:
         what: Its name on the receipt.
         key: Its name in the spool: that of an event, or the index of a chunk.
-        body: The bytes to send, or a function that reads them from the spool.
+        body: The bytes to send, or a function that gets them from memory or from the spool.
         send: Sends the body; one try.
         audio_bytes: Length of its audio; 0 for an event.
-        memory_bytes: How much memory it takes while it waits, as far as that is bounded.
+        kept: Its audio in memory; None if only the spool has it.
         lost: Why its audio is silence that stands for what is lost, if it is.
     """
 
@@ -36,13 +37,28 @@ class Owed:
     body: bytes | Callable[[], Awaitable[bytes | None]]
     send: Callable[[bytes], Awaitable[None]]
     audio_bytes: int = 0
-    memory_bytes: int = 0
+    kept: Kept | None = None
     lost: Cause | None = None
 
     @property
     def is_silence(self) -> bool:
         """Whether it is audio in which nothing can be heard."""
-        return self.body is silence(self.audio_bytes)
+        return self.kept is not None and self.kept.is_silence
+
+    @property
+    def missing(self) -> Cause:
+        """Why its audio is not in memory, if it isn't."""
+        return CALL_FULL if self.kept is None else self.kept.missing
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether memory had no room for its audio."""
+        return self.kept is not None and self.kept.is_gone
+
+    def free(self) -> None:
+        """Let go of its audio."""
+        if self.kept is not None:
+            self.kept.free()
 
 
 class Requests:
@@ -62,39 +78,26 @@ class Requests:
         return Owed(what=name, key=name, body=event, send=self._client.send_event)
 
     def chunk(
-        self,
-        index: int,
-        size: int,
-        pcm: bytes | None = None,
-        *,
-        fits: bool = True,
-        lost: Cause | None = None,
+        self, index: int, size: int, kept: Kept | None = None, *, lost: Cause | None = None
     ) -> Owed:
         """Return a chunk that is owed.
-
-        Silence takes no memory: a call on hold for an hour must not cost the speech that follows.
 
         Args:
             index: Its place in the recording.
             size: Its length in bytes.
-            pcm: Its audio; None if only the spool has it.
-            fits: Whether memory has room for the audio; otherwise it is read from the spool.
+            kept: Its audio in memory; None if only the spool has it.
             lost: Why its audio is silence that stands for what is lost, if it is.
         """
-        body: bytes | Callable[[], Awaitable[bytes | None]]
-        body, memory_bytes = partial(self._spool.read_chunk, index), 0
-        if pcm is not None:
-            pcm = shared_if_silent(pcm)
-            if pcm is silence(size):
-                body = pcm
-            elif fits:
-                body, memory_bytes = pcm, size
         return Owed(
             what=CHUNK,
             key=index,
-            body=body,
+            body=partial(self._audio, index, kept),
             send=partial(self._client.upload_chunk, index),
             audio_bytes=size,
-            memory_bytes=memory_bytes,
+            kept=kept,
             lost=lost,
         )
+
+    async def _audio(self, index: int, kept: Kept | None) -> bytes | None:
+        pcm = None if kept is None else kept.take()
+        return await self._spool.read_chunk(index) if pcm is None else pcm

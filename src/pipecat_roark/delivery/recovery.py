@@ -11,13 +11,20 @@ from loguru import logger
 
 from pipecat_roark.delivery.client import RoarkClient
 from pipecat_roark.delivery.delivery import ENDED, Delivery
-from pipecat_roark.spool.folder import SpooledCall, owner_of, remove_remains, waiting
+from pipecat_roark.spool.folder import (
+    SpooledCall,
+    age_secs,
+    owner_of,
+    remove,
+    remove_remains,
+    waiting,
+)
 from pipecat_roark.spool.journal import UnreadableJournalError
 from pipecat_roark.spool.owner import fingerprint
 from pipecat_roark.spool.writer import SpoolWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from pipecat_roark.receipt import Receipt
@@ -103,6 +110,8 @@ class Recovery:
     ) -> None:
         self.others = 0
         """How many calls wait for another key or base URL; known when the delivery has begun."""
+        self.unreadable: set[str] = set()
+        """The folders of calls that could not be read when they were tried last."""
         self.spool_dir = spool_dir
         self._url = url
         self._api_key = api_key
@@ -111,13 +120,18 @@ class Recovery:
         self._deadline_secs = DEADLINE_SECS if deadline_secs is None else deadline_secs
         self._at_once = at_once
 
-    async def deliver(self) -> AsyncGenerator[Recovered, None]:
+    async def deliver(
+        self, enough: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[Recovered, None]:
         """Deliver the calls.
+
+        Args:
+            enough: Returns whether no other call is to be begun.
 
         Yields:
             What became of each call, as soon as it is known.
         """
-        folders = await asyncio.to_thread(self._find)
+        folders = await asyncio.to_thread(self.find)
         todo = [
             Recovered(number=number, of=len(folders), folder=folder.name)
             for number, folder in enumerate(folders, 1)
@@ -126,8 +140,8 @@ class Recovery:
         running: set[asyncio.Task[Recovered | None]] = set()
         width = 1  # until one is done: if Roark is away, there is no need to try many
         try:
-            while todo or running:
-                while todo and len(running) < width:
+            while running or (todo and not enough()):
+                while todo and len(running) < width and not enough():
                     running.add(asyncio.create_task(self._deliver(todo.pop())))
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 width = self._at_once
@@ -140,8 +154,8 @@ class Recovery:
             if running:
                 await asyncio.wait(running)
 
-    def _find(self) -> list[Path]:
-        """Return the folders of the calls to deliver."""
+    def find(self) -> list[Path]:
+        """Return the folders of the calls to deliver, the oldest first."""
         remove_remains(self.spool_dir)
         folders = waiting(self.spool_dir)
         if self._any_key:
@@ -151,17 +165,38 @@ class Recovery:
         self.others = len(folders) - len(own)
         return own
 
+    def drop(self, older_than_secs: float) -> tuple[int, int]:
+        """Remove calls that began long ago, unless somebody holds them or they can't be read.
+
+        Returns:
+            How many, and how many bytes of audio were in them.
+        """
+        calls = size = 0
+        for folder in self.find():
+            age = age_secs(folder)
+            if age is not None and age > older_than_secs:
+                with suppress(OSError, UnreadableJournalError):
+                    if (dropped := remove(folder)) is not None:
+                        calls, size = calls + 1, size + dropped
+        return calls, size
+
     async def _deliver(self, found: Recovered) -> Recovered | None:
         """Deliver one call. Return None if all of it has arrived already."""
         folder = self.spool_dir / found.folder
         try:
             claim = await _claim_in_thread(folder)
         except FileNotFoundError:  # another process has just delivered it
+            self.unreadable.discard(found.folder)
             return None
         except (OSError, UnreadableJournalError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            logger.warning(f"A call in the spool can't be read and stays there ({folder}): {why}.")
+            if found.folder not in self.unreadable:
+                self.unreadable.add(found.folder)
+                logger.warning(
+                    f"A call in the spool can't be read and stays there ({folder}): {why}."
+                )
             return replace(found, problem=why)
+        self.unreadable.discard(found.folder)
         if claim is None:
             return found
         if ENDED in claim.journal.arrived:  # the last of all; the process died right after it
@@ -205,7 +240,7 @@ async def _deliver_left(recovery: Recovery) -> None:
             if clock() >= report_due:
                 report_due = clock() + REPORT_SECS
                 logger.info(f"{done} of {call.of} calls in the spool {spool_dir} are dealt with.")
-            if call.receipt is not None and _is_away(call.receipt):
+            if call.receipt is not None and is_away(call.receipt):
                 break
     if recovery.others:
         logger.info(
@@ -214,7 +249,7 @@ async def _deliver_left(recovery: Recovery) -> None:
         )
 
 
-def _is_away(receipt: Receipt) -> bool:
+def is_away(receipt: Receipt) -> bool:
     """Return whether Roark takes nothing at the moment, so that other calls needn't be tried."""
     reasons = {gap.reason for gap in receipt.spooled}
     return bool(reasons & {"unavailable", "key-refused"}) or reasons == {"no-time"}

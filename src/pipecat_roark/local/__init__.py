@@ -9,7 +9,7 @@ from pipecat_roark.local.drawing import draw_call
 from pipecat_roark.local.finished import FinishedCall
 from pipecat_roark.local.server import LocalRoark
 from pipecat_roark.local.store import StoredCall
-from pipecat_roark.local.story import StoredTool, StoredTurn, StoredWord
+from pipecat_roark.local.story import StoredStage, StoredTool, StoredTurn, StoredWord
 from pipecat_roark.local.threaded import ThreadedRoark
 from pipecat_roark.local.waveform import Waveform
 
@@ -17,6 +17,7 @@ __all__ = [
     "FinishedCall",
     "LocalRoark",
     "StoredCall",
+    "StoredStage",
     "StoredTool",
     "StoredTurn",
     "StoredWord",

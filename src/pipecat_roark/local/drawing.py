@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from itertools import pairwise
+from itertools import accumulate, cycle, pairwise
 from typing import TYPE_CHECKING
 
 from pipecat_roark.local.checkup import check_up
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipecat_roark.local.store import StoredCall
-    from pipecat_roark.local.story import StoredTool, Story
+    from pipecat_roark.local.story import StoredStage, StoredTool, Story
     from pipecat_roark.local.waveform import Waveform
 
 _BARS = " ▁▂▃▄▅▆▇█"
+_SHADES = "█▒▓░"
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _LABEL_WIDTH = 8
 _ROW = "{:>4}  {:>15}  {:>6}  {:<6}  {}"
 _TEXT_AT = len(_ROW.format(*[""] * 5))
@@ -70,6 +72,7 @@ def _table(story: Story, width: int) -> Iterator[str]:
     yield _ROW.format("#", "from - to (s)", "reply", "who", "what")
     yield "─" * width
     number = 0
+    longest = max((sum(map(_length, turn.latency)) for turn in story.turns), default=0)
     for entry in story.entries:
         label = reply = ""
         if isinstance(entry, StoredTurn):
@@ -81,7 +84,27 @@ def _table(story: Story, width: int) -> Iterator[str]:
         ) or [""]
         yield _ROW.format(label, _span(entry), reply, _who(entry), first)
         yield from (f"{'':<{_TEXT_AT}}{line}" for line in others)
+        yield from (f"{'':<{_TEXT_AT}}{line}" for line in _latency(entry, width, longest))
     yield ""
+
+
+def _latency(entry: StoredTurn | StoredTool, width: int, longest: int) -> Iterator[str]:
+    """Draw why the bot began when it did: a bar, and what each part of it is."""
+    stages = entry.latency if isinstance(entry, StoredTurn) else ()
+    if not stages:
+        return
+    edges = [*accumulate((_length(stage) for stage in stages), initial=0)]
+    places = [edge * (width - _TEXT_AT) // max(longest, 1) for edge in edges]
+    shades = [*zip(cycle(_SHADES), stages, pairwise(places), strict=False)]
+    yield "".join(shade * (end - begin) for shade, _, (begin, end) in shades)
+    names = (f"{shade} {plain(one.key)} {_length(one) / 1000:.2f}" for shade, one, _ in shades)
+    whole = ", ".join(name.replace(" ", _NO_BREAK) for name in names)
+    for line in textwrap.wrap(whole, width - _TEXT_AT, break_on_hyphens=False):
+        yield line.replace(_NO_BREAK, " ")
+
+
+def _length(stage: StoredStage) -> int:
+    return max(0, stage.end_ms - stage.start_ms)
 
 
 def _who(entry: StoredTurn | StoredTool) -> str:

@@ -1,8 +1,9 @@
 """What happened in a stored call, read from its call-ended: turns, tool calls and response times.
 
 The wire says what was said, and when. It says neither whether a turn was cut off nor what nobody
-heard, so the one is computed from the times, and the other is known only if the call's folder holds
-a `report.json`: what the library's `report()` returned, as JSON. So are the places of words.
+heard, nor why an answer took its time, nor where each word lies. So the first is computed from the
+times, and the others are known only if the call's folder holds a `report.json`: what the library's
+`report()` returned, as JSON.
 """
 
 from __future__ import annotations
@@ -47,6 +48,25 @@ class StoredWord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStage:
+    """A part of the time that the assistant's answer took.
+
+    Attributes:
+        key: What the time was spent on, such as `llm_inference`.
+        owner: What spent it: a processor, a tool, or a setting.
+        kind: `service`, `setting`, `bot` or `pipeline`.
+        start_ms: Its begin in the recording, in milliseconds.
+        end_ms: Its end in the recording, in milliseconds.
+    """
+
+    key: str
+    owner: str
+    kind: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTurn:
     """What one speaker said until the other's turn.
 
@@ -64,6 +84,7 @@ class StoredTurn:
         interrupted: Whether the user cut off this turn of the assistant.
         unheard: Words of the assistant that nobody heard, if the call's folder tells them.
         words: The words with their places, if the call's folder tells them.
+        latency: Why the assistant began when it did, if the call's folder tells it.
     """
 
     role: str
@@ -78,6 +99,7 @@ class StoredTurn:
     interrupted: bool = False
     unheard: str = ""
     words: tuple[StoredWord, ...] = ()
+    latency: tuple[StoredStage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +246,7 @@ def _as_reported(turns: list[StoredTurn], folder: Path) -> Iterator[StoredTurn]:
             interrupted=known.get("interrupted") is True,
             unheard=str(known.get("unheard") or ""),
             words=_words(known.get("words"), turn.content),
+            latency=_stages(known.get("latency")),
         )
 
 
@@ -236,6 +259,18 @@ def _words(rows: object, content: str) -> tuple[StoredWord, ...]:
     except TypeError:
         return ()
     return words if usable and all(type(number) is int for number in numbers) else ()
+
+
+def _stages(known: object) -> tuple[StoredStage, ...]:
+    """Return the stages that a report tells; none if one of them is none."""
+    try:
+        stages = tuple(StoredStage(**stage) for stage in known)  # type: ignore[attr-defined]  # or it fails
+    except TypeError:
+        return ()
+    texts = [text for stage in stages for text in (stage.key, stage.owner, stage.kind)]
+    places = [ms for stage in stages for ms in (stage.start_ms, stage.end_ms)]
+    usable = all(type(text) is str for text in texts) and all(type(ms) is int for ms in places)
+    return stages if usable else ()
 
 
 def _reported_turns(folder: Path) -> Mapping[tuple[str, str, int | None], dict[str, Any]]:

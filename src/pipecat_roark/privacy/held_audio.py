@@ -9,58 +9,52 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipecat_roark.silence import is_shared_silence, silence
+from pipecat_roark.silence import silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipecat_roark.budget import Kept, Share
+    from pipecat_roark.receipt import Cause
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the recording.
+    """A part of the recording that is released.
 
     Attributes:
-        start: Where it begins.
         pcm: Its audio.
-        memory_bytes: How much memory it takes; silence takes none.
-        lost: Whether silence took the place of its audio, because memory was full.
+        lost: Why silence took the place of its audio, if it did.
     """
 
-    start: int
     pcm: bytes
-    memory_bytes: int
-    lost: bool = False
+    lost: Cause | None
 
-    @property
-    def end(self) -> int:
-        """Where it ends."""
-        return self.start + len(self.pcm)
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A part that is held: where it begins and ends, and its audio."""
+
+    start: int
+    end: int
+    kept: Kept
 
 
 class HeldAudio:
-    """Holds audio, in order, within a bound.
+    """Holds audio, in order.
 
     Args:
-        max_bytes: Bound on what it holds; silence takes no room. Above it, the oldest audio becomes
-            silence.
+        memory: Keeps it. Audio that finds no room, or gives way, becomes silence.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._parts: deque[Part] = deque()
-        self._bytes = 0
+    def __init__(self, memory: Share) -> None:
+        self._memory = memory
+        self._parts: deque[_Held] = deque()
 
     def add(self, start: int, pcm: bytes) -> None:
         """Hold audio that begins at a place of the recording."""
-        size = 0 if is_shared_silence(pcm) else len(pcm)
-        self._parts.append(Part(start, pcm, size))
-        self._bytes += size
-        for part in self._parts:
-            if self._bytes <= self._max_bytes:
-                break
-            if part.memory_bytes:
-                self._bytes -= part.memory_bytes
-                part.pcm, part.memory_bytes, part.lost = silence(len(part.pcm)), 0, True
+        (kept,) = self._memory.keep([pcm])
+        self._parts.append(_Held(start, start + len(pcm), kept))
 
     def release(self, until: float, silenced: Iterable[tuple[int, int]] = ()) -> Iterator[Part]:
         """Yield the parts that end before a place, without what is silenced.
@@ -72,15 +66,19 @@ class HeldAudio:
         spans = [*silenced]
         while self._parts and self._parts[0].end <= until:
             part = self._parts.popleft()
-            self._bytes -= part.memory_bytes
+            pcm, lost = part.kept.take(), None
+            part.kept.free()
+            if pcm is None:
+                pcm, lost = silence(part.end - part.start), part.kept.missing
             for begin, end in spans:
-                part.pcm = _silenced(part.pcm, begin - part.start, end - part.start)
-            yield part
+                pcm = _silenced(pcm, begin - part.start, end - part.start)
+            yield Part(pcm, lost)
 
     def clear(self) -> None:
         """Forget everything."""
+        for part in self._parts:
+            part.kept.free()
         self._parts.clear()
-        self._bytes = 0
 
 
 def _silenced(pcm: bytes, begin: int, end: int) -> bytes:

@@ -34,7 +34,8 @@ def with_captured(report: CallReport, capture: Collection[str]) -> CallReport:
     if "words" not in capture:
         report = replace(report, turns=())
     if "tools" not in capture:
-        report = replace(report, tool_calls=())
+        turns = tuple(_without_tools(turn) for turn in report.turns)
+        report = replace(report, turns=turns, tool_calls=())
     return report
 
 
@@ -73,6 +74,15 @@ def masked_tool_call(call: ToolCall, mask: str) -> ToolCall:
     """Return a tool call with a mask for its arguments and its results."""
     results = tuple(replace(result, content=mask) for result in call.results)
     return replace(call, arguments=mask, results=results)
+
+
+def _without_tools(turn: Turn) -> Turn:
+    """Return a turn whose stages don't name the tools that it waited for."""
+    latency = tuple(
+        replace(stage, owner="tool") if stage.key == "function_handler" else stage
+        for stage in turn.latency
+    )
+    return replace(turn, latency=latency)
 
 
 def _paused_turn(turn: Turn) -> Turn:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _Resampler:
     """Converts audio of one rate, which has no gap."""
 
-    def __init__(self, source_rate: int, rate: int) -> None:
+    def __init__(self, source_rate: int, rate: int, quality: str) -> None:
         self.source_rate = source_rate
         self._ratio = rate / source_rate
         self._received = 0
@@ -27,7 +27,7 @@ class _Resampler:
         self._stream = (
             None
             if source_rate == rate
-            else soxr.ResampleStream(source_rate, rate, 1, dtype="int16", quality="VHQ")
+            else soxr.ResampleStream(source_rate, rate, 1, dtype="int16", quality=quality)
         )
 
     def push(self, pcm: bytes, *, last: bool = False) -> bytes:
@@ -50,10 +50,12 @@ class Converter:
 
     Args:
         rate: Sample rate of what it returns, in Hz.
+        quality: One of soxr's recipes.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, *, quality: str = "VHQ") -> None:
         self._rate = rate
+        self._quality = quality
         self._resampler: _Resampler | None = None
         self._error = 0.0
 
@@ -68,7 +70,7 @@ class Converter:
         for rate, pieces in groupby(audio, itemgetter(1)):
             if self._resampler is None or self._resampler.source_rate != rate:
                 converted.append(self.finish())
-                self._resampler = _Resampler(rate, self._rate)
+                self._resampler = _Resampler(rate, self._rate, self._quality)
             converted.append(self._resampler.push(b"".join([pcm for pcm, _ in pieces])))
         return b"".join(converted)
 
@@ -92,6 +94,6 @@ class Converter:
 
 
 def converted(audio: Iterable[tuple[bytes, int]], rate: int) -> bytes:
-    """Return audio at a rate, all of it."""
-    converter = Converter(rate)
+    """Return audio at a rate, all of it; quickly, for it is only looked at."""
+    converter = Converter(rate, quality="QQ")
     return converter.push(audio) + converter.finish()

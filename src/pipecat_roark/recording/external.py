@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+    from pipecat.processors.frame_processor import FrameProcessorSetup
 
     from pipecat_roark.moments import OffsetMs, Speaker
     from pipecat_roark.recording.listener import Listener
@@ -74,6 +75,7 @@ class ExternalRecorder:
         self._looked = 0
         self._since = 0  # when the audio began that is handed out next
         processor.add_event_handler("on_audio_data", self._on_audio_data)
+        compat.before_setup(processor, self._note_setup)
 
     @property
     def origin_ns(self) -> int | None:
@@ -104,9 +106,9 @@ class ExternalRecorder:
             length = frame.num_frames * SECOND // frame.sample_rate
             self.places.add_frame(speaker, data.timestamp, length)
 
-    def tail(self) -> bytes:
+    def tail(self, start: int) -> tuple[bytes, int]:
         """Return nothing: the processor's audio is known only when it is handed out."""
-        return b""
+        return b"", start
 
     async def finish(self) -> None:
         """Hand out the rest of the audio, and measure it.
@@ -120,6 +122,10 @@ class ExternalRecorder:
         while self._measuring:
             await asyncio.wait(self._measuring)
         self.places.finish()
+
+    def _note_setup(self, setup: FrameProcessorSetup) -> None:
+        with self._guard:
+            self._listener.on_setup(setup)
 
     async def _on_audio_data(
         self, _: AudioBufferProcessor, audio: bytes, sample_rate: int, num_channels: int

@@ -66,6 +66,12 @@ class Intake:
         """Return when the first waiting frame arrived, or now."""
         return min([box.arrivals[0][1] for box in self if box.arrivals], default=now)
 
+    def rest(self, now: int) -> None:
+        """Let frames wait a little longer than usual, because somebody else has them laid."""
+        for inbox in self:
+            if inbox.lay_by:
+                inbox.lay_by = max(inbox.lay_by, now + LAY_NS * 3 // 2)
+
     def overdue(self, now: int) -> list[Inbox]:
         """Return the inboxes whose frames have waited long enough."""
         return [inbox for inbox in self if inbox.lay_by <= now]

@@ -104,8 +104,15 @@ class Recorder(Protocol):
     def awaits_audio(self) -> bool:
         """Whether `observe` still needs the audio frames."""
 
-    def tail(self) -> bytes:
-        """Return the audio that the listener has not received yet, interleaved."""
+    def tail(self, start: int) -> tuple[bytes, int]:
+        """Return the audio that the listener has not received yet, interleaved.
+
+        Args:
+            start: How many bytes at the front to leave out.
+
+        Returns:
+            The audio, and how many bytes from the front do not change any more.
+        """
 
     async def observe(self, data: FramePushed) -> None:
         """Look at a frame that was pushed from one processor to the next."""

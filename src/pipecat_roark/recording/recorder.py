@@ -67,8 +67,7 @@ class StereoRecorder(WholeCallEvents):
     Args:
         listener: Receives the audio, the frames and the edges of the bot's speech.
         chunk_bytes: How much audio the listener receives at once.
-        staggered: Whether the first time is earlier, in each recorder by another share, because
-            others may have begun together with it.
+        staggered: Whether the first time is earlier, in each recorder by another share.
     """
 
     def __init__(self, listener: Listener, *, chunk_bytes: int, staggered: bool = False) -> None:
@@ -118,10 +117,11 @@ class StereoRecorder(WholeCallEvents):
         self._lay(self._intake)
         return self._tape.peek()
 
-    def tail(self) -> bytes:
-        """Return all audio that was not handed out yet, interleaved, as it looks now."""
+    def tail(self, start: int) -> tuple[bytes, int]:
+        """Return what was not handed out yet, as it looks now; see `Recorder.tail`."""
         self._lay(self._intake)
-        return self._tape.preview()
+        self._intake.rest(now := self._now())
+        return self._tape.preview(start, now)
 
     async def observe(self, data: FramePushed) -> None:
         """Ignore what an observer sees: the frames that count pass here."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pipecat_roark.spans import Spans
 
 
+_BYTES = 4
+"""Size of a sample of both channels."""
+
+
 class Source(NamedTuple):
     """Where frames come from, and their format; those that have it in common are laid together."""
 
@@ -225,21 +229,32 @@ class Recording:
 
     def peek(self) -> bytes:
         """Return the audio that is laid and not removed, interleaved."""
-        return self._waiting(Timeline.peek)
+        return self._waiting(Timeline.peek, 0)
 
-    def preview(self) -> bytes:
-        """Return all audio that was not removed, interleaved, as it looks now."""
-        return self._waiting(Timeline.preview)
+    def preview(self, start: int, now_ns: int) -> tuple[bytes, int]:
+        """Return the audio that was not removed, interleaved, as it looks now.
+
+        Args:
+            start: How many bytes at the front to leave out.
+            now_ns: Time up to which all frames were laid.
+
+        Returns:
+            The audio, and how many bytes from the front do not change any more.
+        """
+        settled = self._timeline.settled(now_ns) if self._timeline else 0
+        audio = self._waiting(Timeline.preview, start // _BYTES)
+        return audio, max(0, min(settled * _BYTES, start + len(audio)))
 
     @property
     def _popped(self) -> int:
         """How many samples were removed."""
         return self._timeline.track("user").popped if self._timeline else 0
 
-    def _waiting(self, read: Callable[[Timeline], tuple[bytes, bytes]]) -> bytes:
+    def _waiting(self, read: Callable[[Timeline], tuple[bytes, bytes]], start: int) -> bytes:
         if self._timeline is None:
             return b""
-        return self._paused(Stereo(*read(self._timeline)), self._popped).interleaved()
+        audio = Stereo(*(side[2 * start :] for side in read(self._timeline)))
+        return self._paused(audio, self._popped + start).interleaved()
 
     def _paused(self, audio: Stereo, place: int) -> Stereo:
         """Return audio that lies at a sample of the recording, with silence in the pauses."""

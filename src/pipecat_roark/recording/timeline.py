@@ -94,6 +94,12 @@ class Timeline:
             return None
         return self.pop_front(count)
 
+    def settled(self, now_ns: int) -> int:
+        """Return how many samples from the front a preview shows as they stay."""
+        # Where nothing is laid, the filter of a resampler may still hold something back.
+        places = ((min(one.decided(now_ns), one.laid), one.popped) for one in self._all())
+        return min(place - popped for place, popped in places)
+
     @property
     def waiting(self) -> bool:
         """Whether a track holds audio that was not removed."""

@@ -5,8 +5,9 @@ The rules:
 1. Each call has a folder of its own, private to the user. It holds the journal, a file for each
    chunk that has not arrived, the tail of the recording that is no whole chunk yet, and a lock.
 2. Whoever delivers a call holds its lock. The system releases it when the process dies.
-3. A file appears whole or not at all. A chunk's file is removed when the chunk has arrived, and the
-   folder when the call has, the journal first. A folder without a journal is no call.
+3. A file appears whole or not at all; only the journal and the tail grow. A chunk's file is removed
+   when the chunk has arrived, and the folder when the call has, the journal first. A folder without
+   a journal is no call.
 4. A call belongs to the API key and base URL that it was captured for. Its journal holds their
    fingerprint, never the key.
 5. Disk usage is bounded. To make room, the audio of calls that Roark has begun to receive is
@@ -32,7 +33,8 @@ from typing import TYPE_CHECKING
 
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.lock import acquire, check
-from pipecat_roark.spool.room import folders_of, room_of
+from pipecat_roark.spool.room import folders_of, room_of, sizes_in
+from pipecat_roark.spool.spool import Tail
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -131,13 +133,27 @@ class SpooledCall:
                 room.give_back(len(pcm))
                 raise
             with suppress(OSError):  # no tail, or no room for one: the next tail replaces it
-                self.write_tail(index + 1, tail.read_bytes()[len(pcm) :])
+                self.write_tail(Tail(index + 1, pcm=tail.read_bytes()[len(pcm) :]))
         finally:
             tail.unlink(missing_ok=True)
 
-    def write_tail(self, index: int, pcm: bytes) -> None:
-        """Replace the tail: the audio since the last chunk, to be part of the next one."""
-        self._replace(self._file(index, _TAIL), pcm)
+    def write_tail(self, tail: Tail) -> None:
+        """Replace the tail from its start on.
+
+        Raises:
+            OSError: Also if what must be before it is not there.
+        """
+        path = self._file(tail.chunk, _TAIL)
+        if not tail.start:
+            self._replace(path, tail.pcm)
+            return
+        file = os.open(path, os.O_RDWR | _BINARY)
+        try:
+            os.lseek(file, tail.start, os.SEEK_SET)
+            _write(file, tail.pcm)
+            os.ftruncate(file, tail.start + len(tail.pcm))
+        finally:
+            os.close(file)
 
     def note_absence(self, index: int, size: int) -> None:
         """Record the length of a chunk that is neither at Roark nor on disk."""
@@ -241,12 +257,44 @@ def owner_of(path: Path) -> str | None:
         return None
 
 
+def age_secs(path: Path) -> float | None:
+    """Return how long ago a call began, by the name of its folder; None if that doesn't say."""
+    name = _NAME.fullmatch(path.name)
+    return (time.time_ns() - int(name[1])) / 1e9 if name else None
+
+
+def audio_bytes(path: Path) -> int:
+    """Return how much audio a call has on disk."""
+    return sum(sizes_in(path))
+
+
+def remove(path: Path) -> int | None:
+    """Remove a call that can be read and that nobody holds.
+
+    Returns:
+        How many bytes of audio it had; None if somebody holds it.
+
+    Raises:
+        UnreadableJournalError: If its journal can't be read.
+    """
+    call = SpooledCall.lock(path)
+    if call is None:
+        return None
+    done = False
+    try:
+        call.read()
+        size, done = audio_bytes(path), True
+    finally:
+        call.release(done=done)
+    room_of(path.parent).give_back(size)
+    return size
+
+
 def remove_remains(spool_dir: Path) -> None:
     """Remove folders without a journal: what a process left that died at the start or the end."""
     for path in folders_of(spool_dir):
-        name = _NAME.fullmatch(path.name)
-        old = name and time.time_ns() - int(name[1]) > STALE_SECS * 1e9
-        if not old or (path / _JOURNAL).exists():
+        age = age_secs(path)
+        if age is None or age <= STALE_SECS or (path / _JOURNAL).exists():
             continue
         with suppress(OSError):
             if (call := SpooledCall.lock(path)) is not None:

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Protocol
-
-from pipecat_roark.receipt import Cause
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipecat_roark.receipt import Cause
     from pipecat_roark.wire import CallEnded
+
+
+class Tail(NamedTuple):
+    """The end of the recording, which is in no chunk yet.
+
+    Attributes:
+        chunk: Index of the chunk that it will be part of.
+        start: How many bytes at its front are left out, because they are on disk.
+        pcm: The bytes behind those.
+        settled: How many bytes from its front do not change any more.
+    """
+
+    chunk: int = 0
+    start: int = 0
+    pcm: bytes = b""
+    settled: int = 0
+
+    def next(self, chunk: int, read: Callable[[int], tuple[bytes, int]]) -> Tail:
+        """Return the tail as of now.
+
+        Args:
+            chunk: Index of the chunk that it will be part of.
+            read: Returns it without so many bytes at its front, and how much is settled.
+        """
+        start = self.settled if chunk == self.chunk else 0
+        return Tail(chunk, start, *read(start))
 
 
 class Spool(Protocol):
     """Keeps one call on disk while it is delivered."""
 
-    changed: asyncio.Event
-    """The call sets it when the draft of `call-ended` may have changed."""
-    silenced: Cause
-    """Why audio that is not in memory was sent as silence."""
+    silenced: Cause | None
+    """Why audio that is not in memory was sent as silence; None if it was never on disk."""
 
     @property
     def healthy(self) -> bool:
@@ -28,6 +50,13 @@ class Spool(Protocol):
     @property
     def unkept(self) -> int:
         """How many chunks have neither arrived nor found room on the disk."""
+
+    def note_change(self, *, growing: bool = False) -> None:
+        """Note that the draft of `call-ended` may have changed.
+
+        Args:
+            growing: Whether no more changed than what is known of a turn that goes on.
+        """
 
     def keep_event(self, name: str, event: bytes) -> None:
         """Keep an event that is about to be sent."""
@@ -45,13 +74,13 @@ class Spool(Protocol):
         """Return a chunk, or None if it can't be read."""
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[], tuple[int, bytes]]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
     ) -> None:
         """Keep the end of the call as it would be now, until it is cancelled.
 
         Args:
             draft: Returns `call-ended` as of now, given whether there is any audio.
-            tail: Returns the index of the next chunk and the audio that will be part of it.
+            tail: Returns the tail as of now, given the one before.
         """
 
     async def close(self, *, done: bool) -> None:
@@ -61,12 +90,12 @@ class Spool(Protocol):
 class NoSpool:
     """Keeps nothing: the call is delivered from memory alone."""
 
-    silenced = Cause("sent as silence: too much audio was waiting", "memory-full")
+    silenced: Cause | None = None
     healthy = False
     unkept = 0
 
-    def __init__(self) -> None:
-        self.changed = asyncio.Event()
+    def note_change(self, *, growing: bool = False) -> None:
+        """Do nothing."""
 
     def keep_event(self, name: str, event: bytes) -> None:
         """Do nothing."""
@@ -86,7 +115,7 @@ class NoSpool:
         return None
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[], tuple[int, bytes]]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
     ) -> None:
         """Return at once."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cache
@@ -23,6 +22,8 @@ from pipecat_roark.receipt import Cause
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall
 from pipecat_roark.spool.lock import NoLocksError
+from pipecat_roark.spool.spool import Tail
+from pipecat_roark.spool.thread import Thread
 from pipecat_roark.wire import CallEnded
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 
 MAX_BACKLOG = 64
 """Writes that may wait for the disk."""
-NOTE_SECS = 0.25
+NOTE_SECS = 0.5
 """How often the tail of the recording is written."""
+DRAFT_SECS = 0.05
+"""How often a draft of `call-ended` is made at most; what is finished is in it by then."""
+GROWN_SECS = 2.0
+"""How often one is made while a turn only goes on."""
 DRAFT_SHARE = 0.1
 """Largest share of the event loop's time for drafts; the draft of a long call takes longer."""
 DISK_SECS = 2.0
@@ -41,6 +46,7 @@ _PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """Errors of a machine that has no room at the moment; they say nothing about the disk."""
 _PATIENCE_SECS = 0.75 * DISK_SECS
 """How long a write that met such an error is tried again."""
+_UNREADABLE = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
 _PAUSE_SECS = 0.05
 """How long the thread waits before it tries again."""
 
@@ -55,7 +61,7 @@ class SpoolWriter:
         call: Its folder, if there is one already.
     """
 
-    silenced = Cause("sent as silence: it can't be read from the spool", "spool-unreadable")
+    silenced: Cause | None = _UNREADABLE
 
     def __init__(
         self,
@@ -68,14 +74,14 @@ class SpoolWriter:
         self.spool_dir = spool_dir
         self.healthy = True
         """Whether everything is on disk, or on its way."""
-        self.changed = asyncio.Event()
-        """To be set when the draft of `call-ended` may have changed."""
         self._pipecat_call_id = pipecat_call_id
         self._owner = owner
         self._call = call
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="roark-spool")
-        self._backlog: set[asyncio.Future[None]] = set()
+        self._thread = Thread("roark-spool")
+        self._changed = asyncio.Event()
+        self._grown = False
         self._draft = CallEnded()
+        self._tail = Tail()
         self._recorded = False
         self._unkept: set[int] = set()
         self._warned_of_room = False
@@ -84,6 +90,12 @@ class SpoolWriter:
     def unkept(self) -> int:
         """How many chunks have neither arrived nor found room on the disk."""
         return len(self._unkept)
+
+    def note_change(self, *, growing: bool = False) -> None:
+        """Have the draft made anew, at once or in a while."""
+        self._grown = True
+        if not growing:
+            self._changed.set()
 
     def keep_event(self, name: str, event: bytes) -> None:
         """Keep an event that is about to be sent."""
@@ -107,16 +119,19 @@ class SpoolWriter:
 
     def drop(self, key: str | int) -> None:
         """Forget an event or a chunk that arrived, or never can."""
-        self._append({"arrived": key})
-        if isinstance(key, int):
-            self._write(lambda call: self._remove_chunk(call, key))
+
+        def drop(call: SpooledCall) -> None:
+            call.append(journal.line(datetime.now(timezone.utc), arrived=key))
+            if isinstance(key, int):
+                self._unkept.discard(key)
+                call.remove_chunk(key)
+
+        self._write(drop)
 
     async def flushed(self) -> bool:
         """Wait until everything is on disk. Return whether it is."""
-        if self._backlog:
-            _, late = await asyncio.wait(self._backlog, timeout=DISK_SECS)
-            if late:
-                self._give_up("the disk doesn't answer")
+        if not await self._thread.caught_up(DISK_SECS):
+            self._give_up("the disk doesn't answer")
         return self.healthy
 
     async def read_chunk(self, index: int) -> bytes | None:
@@ -127,65 +142,68 @@ class SpoolWriter:
             return None
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[], tuple[int, bytes]]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
     ) -> None:
         """Keep the end of the call as it would be now, until it is cancelled.
 
         Args:
             draft: Returns `call-ended` as of now, given whether there is any audio. It is called
                 after something changed.
-            tail: Returns the index of the next chunk and the audio that will be part of it.
+            tail: Returns the tail as of now, given the one before.
         """
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
-        draft_due = clock()
+        draft_due = grown_due = clock()
         while self.healthy:
             now = clock()
-            drafts = now >= draft_due and self.changed.is_set()
+            changed = self._changed.is_set() or (self._grown and now >= grown_due)
+            drafts = changed and now >= draft_due
             if drafts:
-                self.changed.clear()
+                self._changed.clear()
+                self._grown = False
             with guard:
-                self._note_tail(*tail())
+                self._note_tail(tail(self._tail))
                 if drafts:  # after the tail, for its offsets lie within that audio
                     began = time.thread_time()
                     self._note_draft(draft(self._recorded))
-                    draft_due = now + (time.thread_time() - began) / DRAFT_SHARE
-            await self.flushed()
+                    busy_secs = (time.thread_time() - began) / DRAFT_SHARE
+                    draft_due, grown_due = now + max(DRAFT_SECS, busy_secs), now + GROWN_SECS
             tail_due = now + NOTE_SECS
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), tail_due - clock())
+                await asyncio.wait_for(self._changed.wait(), tail_due - clock())
             await asyncio.sleep(min(tail_due, draft_due) - clock())
 
     async def close(self, *, done: bool) -> None:
         """Release the call; with `done`, remove it from the disk."""
-        self._hand_over(lambda call: call.release(done=done), always=True)
+        self._thread.submit(self._work, lambda call: call.release(done=done), always=True)
         await self.flushed()
-        self._thread.shutdown(wait=False)
+        self._thread.stop()
 
     def _note_draft(self, draft: CallEnded) -> None:
         self._append(*journal.changes(self._draft, draft))
         self._draft = draft
 
-    def _note_tail(self, index: int, tail: bytes) -> None:
-        def write(call: SpooledCall) -> None:
-            try:
-                call.write_tail(index, tail)
-            except OSError as error:
-                self._warn_of_room(error)
+    def _note_tail(self, tail: Tail) -> None:
+        self._tail = tail
+        alive = journal.line(datetime.now(timezone.utc))  # a line with nothing but its time
 
-        if tail:
-            self._write(write)
+        def write(call: SpooledCall) -> None:
+            if tail.pcm:
+                try:
+                    call.write_tail(tail)
+                except OSError as error:
+                    self._tail = Tail()  # the next one is written whole
+                    self._warn_of_room(error)
+            call.append(alive)
+
+        self._write(write)
+        if tail.pcm:
             self._note_recording()
-        self._append({})  # A line with nothing but its time: the call still runs.
 
     def _note_recording(self) -> None:
         """Have the draft made anew when the first audio comes: it must mention the recording."""
         if not self._recorded:
             self._recorded = True
-            self.changed.set()
-
-    def _remove_chunk(self, call: SpooledCall, index: int) -> None:
-        self._unkept.discard(index)
-        call.remove_chunk(index)
+            self.note_change()
 
     def _append(self, *entries: dict[str, object]) -> None:
         now = datetime.now(timezone.utc)
@@ -193,19 +211,12 @@ class SpoolWriter:
         self._write(lambda call: call.append(lines))
 
     def _write(self, work: Callable[[SpooledCall], None]) -> None:
-        if len(self._backlog) > MAX_BACKLOG:
+        if self._thread.behind > MAX_BACKLOG:
             self._give_up("the disk can't keep up")
         if self.healthy:
-            self._hand_over(work)
+            self._thread.submit(self._work, work)
 
-    def _hand_over(self, work: Callable[[SpooledCall], None], *, always: bool = False) -> None:
-        """Let the thread do some work, after everything that it was given before."""
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._thread, self._work, work, always)
-        self._backlog.add(future)
-        future.add_done_callback(self._backlog.discard)
-
-    def _work(self, work: Callable[[SpooledCall], None], always: bool) -> None:  # noqa: FBT001
+    def _work(self, work: Callable[[SpooledCall], None], *, always: bool = False) -> None:
         until = time.monotonic() + _PATIENCE_SECS
         while self.healthy or always:
             try:

@@ -24,21 +24,32 @@
     }).concat(content.slice(end));
   };
 
-  const Words = ({ turn, worst }) => html`
+  const lasts = ({ start_ms: start, end_ms: end }) => end - start;
+  const told = (stage) => `${format.length(lasts(stage))} ${stage.key.replaceAll("_", " ")} (${stage.owner})`;
+
+  /** Why the answer took its time: a part of the bar for each stage, on the scale of the slowest. */
+  const Stages = ({ stages, slowest }) => html`
+    <span class="stages" role="img" aria-label="The answer took ${stages.map(told).join(", ")}">
+      ${stages.map((stage) => html`<span class="stage ${stage.kind}" title=${told(stage)}
+        style=${{ "--share": Math.max(0, lasts(stage)) / Math.max(slowest, 1) }}></span>`)}
+    </span>`;
+
+  const Words = ({ turn, worst, slowest }) => html`
     <span class="said">
       <span class="speaker">${SPEAKER[turn.role]}</span>
       ${turn.response_ms !== null && html`<${Reply} ms=${turn.response_ms} worst=${worst} />`}
       ${turn.interrupted && html`<span class="chip bad">cut off</span>`}
       <span class="words"><${Content} ...${turn} />${turn.unheard && html` <del>${turn.unheard}</del>`}</span>
+      ${turn.latency.length > 0 && html`<${Stages} stages=${turn.latency} slowest=${slowest} />`}
     </span>`;
 
   /** A turn; a click plays it, from the word that is hit. What has no place can't be played. */
-  const Turn = ({ turn, number, isLit, worst, play, hasAudio }) => html`
+  const Turn = ({ turn, number, isLit, worst, slowest, play, hasAudio }) => html`
     <li class="turn ${turn.role} ${isLit ? "lit" : ""}">
       <button type="button" class="line" data-number=${number} disabled=${turn.start_ms === null || !hasAudio}
         aria-current=${isLit ? "true" : undefined} onClick=${({ target }) => play(Number(target.dataset.ms ?? turn.start_ms))}>
         <${At} ms=${turn.start_ms} />
-        <${Words} turn=${turn} worst=${worst} />
+        <${Words} turn=${turn} worst=${worst} slowest=${slowest} />
       </button>
     </li>`;
 
@@ -66,11 +77,14 @@
   const Transcript = ({ call, lit, play }) => {
     // One answer, or several that are alike, have no worst among them.
     const worst = call.replies?.worst > call.replies?.median ? call.replies.worst : undefined;
+    const slowest = Math.max(0, ...call.entries.map(({ latency = [] }) => latency.reduce((sum, stage) => sum + lasts(stage), 0)));
     return html`
       <section class="card" aria-labelledby="transcript">
         <h2 id="transcript">Transcript</h2>
         ${call.entries.some((entry) => entry.unheard) &&
         html`<p class="hint">Words that are <del>struck out</del> were made, but nobody heard them.</p>`}
+        ${slowest > 0 && html`<p class="hint">A bar shows why an answer took its time:
+          ${["service", "setting", "bot", "pipeline"].map((kind) => html` <span class="kind"><span class="stage ${kind}"></span> ${kind}</span>`)}.</p>`}
         ${call.state !== "ended" && html`
           <p class="hint">The words come with the end of the call. Until then, Roark gets the audio alone.</p>`}
         ${call.state === "ended" && call.entries.length === 0 && html`<p class="hint">Nothing was said.</p>`}
@@ -79,7 +93,7 @@
             entry.kind === "tool"
               ? html`<${Tool} key=${number} tool=${entry} />`
               : html`<${Turn} key=${number} number=${number} turn=${entry} isLit=${number === lit}
-                  worst=${worst} play=${play} hasAudio=${call.audio !== null} />`,
+                  worst=${worst} slowest=${slowest} play=${play} hasAudio=${call.audio !== null} />`,
           )}
         </ol>
       </section>`;
