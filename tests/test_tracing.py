@@ -42,12 +42,9 @@ def nanoseconds(secs: float) -> int:
     return round((at(secs) - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds()) * 10**9
 
 
-def user(start: float, end: float, over: float | None = None) -> Turn:
-    """Return a turn of the user, which the pipeline took as finished later."""
-    over_at = None if over is None else at(over)
-    return Turn(
-        role="user", content=PRIVATE, started_at=at(start), ended_at=at(end), _over_at=over_at
-    )
+def user(start: float, end: float) -> Turn:
+    """Return a turn of the user."""
+    return Turn(role="user", content=PRIVATE, started_at=at(start), ended_at=at(end))
 
 
 def tool(called: float, *returned: float, outcome: Any = "returned") -> ToolCall:
@@ -61,7 +58,7 @@ REPORT = CallReport(
     pipecat_call_id="call-1",
     ended_at=at(60),
     turns=(
-        user(1, 3, 4),
+        user(1, 3),
         Turn(role="assistant", content=PRIVATE, started_at=at(5), ended_at=at(6)),
     ),
     tool_calls=(tool(4, 5),),
@@ -69,17 +66,19 @@ REPORT = CallReport(
 
 
 @pytest.mark.parametrize(
-    ("turn", "end", "waited"),
-    [(user(1, 3, 3.5), 3.5, 0.5), (user(1, 3), 3, None), (user(1, 3, 2), 3, 0)],
+    ("closed", "end", "waited"),
+    [([3.5], 3.5, 0.5), ([], 3, None), ([2], 3, 0), ([0.5, 4, 6], 4, 1), ([0.5, 6], 3, None)],
 )
 def test_a_turn_of_the_user_lasts_until_it_was_judged_to_be_over(
-    turn: Turn, end: float, waited: float | None
+    closed: list[float], end: float, waited: float | None
 ) -> None:
     """The time since the end of speech is known if the pipeline judged; never negative."""
-    (span,) = spans(CallReport(pipecat_call_id="call-1", turns=(turn,)))
+    report = CallReport(pipecat_call_id="call-1", turns=(user(1, 3), user(5, 5.5)))
+    span, other = spans(report, map(at, closed))
     assert (span.name, span.begin, span.end) == ("user_turn", at(1), at(end))
     known = {} if waited is None else {"roark.end_of_turn_seconds": waited}
     assert span.attributes == known
+    assert other.end == at(6 if 6 in closed else 5.5)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,9 @@ async def test_spans_are_children_of_the_conversation(monkeypatch: pytest.Monkey
     tracing.note("another pipeline's")
     assert tracing.conversation() is None
     kept.set_conversation_context(conversation)
-    tracing.send(REPORT, tracing.conversation())
+    known = tracing.conversation()
+    assert known is not None
+    tracing.send(REPORT, [at(4)], known)
     await tracing.wait(30)
     one, other = exporter.get_finished_spans()
     assert [one.name, other.name] == ["user_turn", "function_tool"]
@@ -139,17 +140,11 @@ async def test_spans_are_children_of_the_conversation(monkeypatch: pytest.Monkey
     }
 
 
-@pytest.mark.parametrize(
-    ("report", "conversation"),
-    [(REPORT, None), (CallReport(pipecat_call_id="call-1"), Context())],
-)
-async def test_without_a_conversation_or_content_no_thread_starts(
-    monkeypatch: pytest.MonkeyPatch, report: CallReport, conversation: Context | None
-) -> None:
+async def test_without_content_no_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that nobody consented to has no content."""
     monkeypatch.setattr(threading, "Thread", None)
     tracing = Tracing()
-    tracing.send(report, conversation)
+    tracing.send(CallReport(pipecat_call_id="call-1"), [at(4)], Context())
     await tracing.wait(30)
 
 
@@ -162,7 +157,7 @@ async def test_without_a_provider_there_are_no_spans(
     asked: list[str] = []
     monkeypatch.setattr(type(provider), "get_tracer", lambda *_: asked.append("tracer"))
     tracing = Tracing()
-    tracing.send(REPORT, Context())
+    tracing.send(REPORT, [at(4)], Context())
     await tracing.wait(30)
     assert asked == []
 
@@ -183,7 +178,7 @@ async def test_an_exporter_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPa
     exporter = Blocking()
     provided(monkeypatch, exporter)
     tracing = Tracing()
-    tracing.send(REPORT, Context())
+    tracing.send(REPORT, [at(4)], Context())
     await tracing.wait(0.01)
     (hanging,) = (one for one in threading.enumerate() if one.name == "roark-tracing")
     assert hanging.daemon
@@ -203,7 +198,7 @@ async def test_a_provider_that_fails_costs_its_spans(
 
     monkeypatch.setattr(trace, "get_tracer_provider", fail)
     tracing = Tracing()
-    tracing.send(REPORT, Context())
+    tracing.send(REPORT, [at(4)], Context())
     await tracing.wait(30)
     assert warned == ["WARNING Roark: the spans of a call were lost: ValueError"]
 
@@ -214,7 +209,7 @@ def test_a_loop_that_closes_does_not_disturb_the_thread(monkeypatch: pytest.Monk
     provided(monkeypatch, exporter)
 
     async def end() -> None:
-        Tracing().send(REPORT, Context())
+        Tracing().send(REPORT, [at(4)], Context())
 
     asyncio.run(end())
     (hanging,) = (one for one in threading.enumerate() if one.name == "roark-tracing")

@@ -137,7 +137,8 @@ class Call:
             report = self.report()
             event = self.gate.call_ended(report)
         with self._boundary:
-            self.tracing.send(report, conversation)
+            if conversation is not None:
+                self.tracing.send(report, map(self._wall, self.state.closings()), conversation)
         with self._boundary:
             await self.gate.end(event, spent_secs=time.monotonic() - began)
         await self.tracing.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -104,8 +104,6 @@ class Turn:
     open: bool = False
     silenced: bool = False
     words: tuple[Word, ...] = ()
-    # When the pipeline took the user's turn as finished; only for spans of OpenTelemetry.
-    _over_at: datetime | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Drop words that are not those of the content, such as a mask in their place."""

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import bisect_right
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from opentelemetry.context import Context
 
@@ -64,15 +66,16 @@ class Tracing:
         read = getattr(self._kept, "get_conversation_context", None)
         return read() if read else None
 
-    def send(self, report: CallReport, conversation: Context | None) -> None:
+    def send(self, report: CallReport, closings: Iterable[datetime], conversation: Context) -> None:
         """Make the spans of a call that has ended, as children of its conversation.
 
         Args:
             report: The report, as `Gate.report` returned it.
-            conversation: The context of the conversation; None if nobody traces it.
+            closings: When the pipeline took each of the user's turns as finished, UTC, in order.
+            conversation: The context of the conversation.
         """
-        made = [*spans(report)]
-        if conversation is None or not made:
+        made = [*spans(report, closings)]
+        if not made:
             return
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
@@ -94,14 +97,19 @@ class Tracing:
                 await asyncio.wait_for(self._done.wait(), secs)
 
 
-def spans(report: CallReport) -> Iterator[Span]:
+def spans(report: CallReport, closings: Iterable[datetime] = ()) -> Iterator[Span]:
     """Yield the spans of a call: each turn of the user, and each tool call."""
-    yield from (_of_turn(turn) for turn in report.turns if turn.role == "user")
+    said = [turn for turn in report.turns if turn.role == "user"]
+    closed = [*closings]
+    for turn, after in zip_longest(said, said[1:]):
+        place = bisect_right(closed, turn.started_at)
+        over_at = closed[place] if place < len(closed) else None
+        is_its_own = over_at and (after is None or over_at <= after.started_at)
+        yield _of_turn(turn, over_at if is_its_own else None)
     yield from (_of_tool(call, report.ended_at) for call in report.tool_calls)
 
 
-def _of_turn(turn: Turn) -> Span:
-    over_at = turn._over_at  # noqa: SLF001  # kept there for this alone
+def _of_turn(turn: Turn, over_at: datetime | None) -> Span:
     if over_at is None:
         return Span("user_turn", turn.started_at, turn.ended_at, {})
     over_at = max(turn.ended_at, over_at)

@@ -158,7 +158,6 @@ class Placement:
         """
         parts = turn.parts()
         lengths = [*accumulate(len(part.words.text) for part in parts)]
-        over_at = None if turn.closed_at is None else self.wall(turn.closed_at)
         since = start
         for part, length in zip(parts, lengths, strict=True):
             share = start + (end - start) * length // lengths[-1]
@@ -176,7 +175,6 @@ class Placement:
                 detected=turn.detected,
                 open=self._is_open(turn),
                 words=self._words(part.words.text, start_ms, end_ms),
-                _over_at=over_at if part is parts[-1] else None,
             )
             since = until
 

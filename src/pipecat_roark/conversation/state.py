@@ -15,6 +15,7 @@ from pipecat_roark.conversation.past import PastTurns
 from pipecat_roark.conversation.placement import Placement
 from pipecat_roark.conversation.tools import Tools
 from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.conversation.user_turn import UserTurn
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import ClockPlaces
 from pipecat_roark.report import CallReport
@@ -182,6 +183,12 @@ class CallState:
             pauses=tuple(placement.pause(*pause) for pause in pauses),
             settled_ms=None if ended else placement.ms(conversation.open_since(now)),
         )
+
+    def closings(self) -> list[int]:
+        """Return when the pipeline took each of the user's turns as finished, if it ever did."""
+        turns = self._inbox.conversation().turns
+        found = [turn.closed_at for turn in turns if isinstance(turn, UserTurn)]
+        return sorted(at for at in found if at is not None)
 
     def _note_tool(
         self,
