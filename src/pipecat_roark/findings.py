@@ -8,7 +8,6 @@ words, so they are the same in both places.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ class Marker(NamedTuple):
     response_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What somebody knows of a call. What it can't know is None.
 
     Attributes:
