@@ -3,11 +3,16 @@
 The frames of the demo's call are played through a pipeline of 8 processors, as fast as it goes. The
 time is that of all threads of the process, from the first frame until the pipeline has ended, with
 all uploads.
+
+What a spool adds depends on real time, in which it writes: so it is measured with calls that are
+played in real time, some at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import time
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -28,17 +33,30 @@ FLOORS = {
     "stock": "empty observer + stock recorder",
     "roark": "ours",
     "unsent": "ours, nothing sent",
-    "spooled": "ours with a spool",
 }
 
 
-async def measure(contenders: list[str], rounds: int, repeats: int) -> dict[str, list[float]]:
-    """Return the CPU time per second of the call, in milliseconds: by contender and round."""
+async def measure(
+    contenders: list[str], rounds: int, repeats: int = 1, at_once: int = 0
+) -> dict[str, list[float]]:
+    """Return the CPU time per second of the call, in milliseconds: by contender and round.
+
+    Args:
+        contenders: Their names.
+        rounds: How often each is measured.
+        repeats: How often the call is played.
+        at_once: How many calls are held at once, in real time; 0 for one, as fast as it goes.
+    """
     secs = (stored()[-1].at_ms + PAUSE_MS) / 1000 * repeats
 
     async def once(name: str) -> float:
         gc.collect()
-        return 1000 * await play(await make(name), repeats) / secs
+        if not at_once:
+            return 1000 * await play(await make(name), repeats) / secs
+        began = time.process_time()
+        calls = [play(await make(name), repeats, realtime=True) for _ in range(at_once)]
+        await asyncio.gather(*calls)
+        return 1000 * (time.process_time() - began) / secs / at_once
 
     warm()
     for name in contenders:  # what is done once in a process belongs to no round
@@ -65,7 +83,13 @@ async def row(bench: Bench) -> Row:
         ratios[name] = ratio(times, contender[name], "stock")
         lines.append((name, f"{median(times[contender[name]]):.1f}", f"{ratios[name]:.2f}"))
     print(plain(("CPU per second of call", "ms", "beside stock"), lines))
-    bench.spool[2] = ratio(found, "spooled", "roark")
+    live = await bench.ours(
+        "attached",
+        contenders=["roark", "spooled"],
+        **bench.pick({"rounds": 1, "at_once": 2}, {"rounds": 3, "at_once": 8}),
+    )
+    bench.spool[2] = ratio(live, "spooled", "roark")
+    print(f"with a spool, in real time: {bench.spool[2]:.2f}x")
     ours = ratios["ours"]
     others = ["empty observer", *peers]
     return Row(

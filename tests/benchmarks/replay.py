@@ -1,4 +1,4 @@
-"""A real call's frames, played through a real pipeline as fast as it takes them.
+"""A real call's frames, played through a real pipeline: as fast as it takes them, or in real time.
 
 The pipeline has the demo's processors, each reduced to passing frames on, and its clock has the
 time of the call that is played. Each frame is pushed by the processor that made it, and ends at the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -29,7 +30,7 @@ from support.calls import IN_RATE, OUT_RATE, run
 from support.stage import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from benchmarks.contenders import Wiring
 
@@ -105,6 +106,27 @@ class Stage:
         if isinstance(frame, StartFrame) and position == POSITIONS - 1:
             self.started.set()
 
+    async def play(
+        self,
+        steps: list[Step],
+        repeats: int,
+        after: Callable[[], Awaitable[None]] | None,
+        *,
+        realtime: bool,
+    ) -> None:
+        """Let all frames take their way, repeated so often."""
+        began, start = time.monotonic(), 0
+        for _ in range(repeats):
+            for step in steps:
+                due_ms = start + step.at_ms
+                self.clock.now = max(self.clock.now, due_ms * 1_000_000)
+                if realtime:
+                    await asyncio.sleep(began + due_ms / 1000 - time.monotonic())
+                await self.show(step)
+            start += steps[-1].at_ms + PAUSE_MS
+            if after:
+                await after()
+
     async def show(self, step: Step) -> None:
         """Let a frame take its way through the pipeline."""
         frame = new_frame(step)
@@ -152,13 +174,14 @@ def processors(stage: Stage, wiring: Wiring) -> list[FrameProcessor]:
     return [*parts[:RECORDER], *(wiring.processors or [parts[RECORDER]]), *parts[RECORDER + 1 :]]
 
 
-async def play(
+async def play(  # noqa: PLR0913  # keyword-only, each with a default
     wiring: Wiring,
     repeats: int,
     *,
     steps: list[Step] | None = None,
     settle_secs: float = 0.2,
     after: Callable[[], Awaitable[None]] | None = None,
+    realtime: bool = False,
 ) -> float:
     """Play the call, repeated so often, with a contender.
 
@@ -168,6 +191,7 @@ async def play(
         steps: The frames, if not those of the whole call.
         settle_secs: How long to wait before the first frame: until the call's start was sent.
         after: Awaited after each repetition.
+        realtime: Whether each frame comes when it came in the call.
 
     Returns:
         Seconds of CPU time of the process, from the first frame until the pipeline has ended.
@@ -189,22 +213,19 @@ async def play(
         await stage.started.wait()
         await asyncio.sleep(settle_secs)
         began = time.process_time()
-        start = 0
-        for _ in range(repeats):
-            for step in steps:
-                stage.clock.now = max(stage.clock.now, (start + step.at_ms) * 1_000_000)
-                await stage.show(step)
-            start += steps[-1].at_ms + PAUSE_MS
-            if after:
-                await after()
+        await stage.play(steps, repeats, after, realtime=realtime)
         await task.queue_frame(EndFrame())
 
-    # Pipecat's own recorder takes the time of the machine; here it gets that of the call.
-    now = SimpleNamespace(
-        monotonic=lambda: stage.clock.now / 1e9, time=lambda: stage.clock.now / 1e9
-    )
-    with patch("pipecat.processors.audio.audio_buffer_processor.time", now, create=True):
+    with nullcontext() if realtime else _time_of(stage.clock):
         playing = asyncio.create_task(script())
         await run(task)
         await playing
     return time.process_time() - began
+
+
+@contextmanager
+def _time_of(clock: Clock) -> Iterator[None]:
+    """Give Pipecat's own recorder the time of the call: it takes that of the machine."""
+    now = SimpleNamespace(monotonic=lambda: clock.now / 1e9, time=lambda: clock.now / 1e9)
+    with patch("pipecat.processors.audio.audio_buffer_processor.time", now, create=True):
+        yield

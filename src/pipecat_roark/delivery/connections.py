@@ -13,7 +13,6 @@ import socket
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ _SEND_BUFFER_BYTES = 64 * 1024
 """How much the system takes that is not yet on its way; more would hide that nothing moves on."""
 _DRAIN_SECS = 0.1
 """How long the unneeded rest of a reply is read, so that the connection can be used again."""
+_HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "pipecat-roark"}
 _LATE_IMPORTS = ("httpcore", "anyio._backends._asyncio")
 """Modules that httpx imports with the first request, which would hold up the event loop."""
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -56,14 +56,10 @@ class Connections:
         for name in _LATE_IMPORTS:
             with suppress(ImportError):
                 import_module(name)
-        self._http = httpx.AsyncClient(
-            transport=_transport(_verify(), proxy),
-            timeout=timeout_secs,
-            trust_env=False,
-            headers={"accept-encoding": "identity"},
-            # Accepts no cookie from anybody, so that none of Roark's goes to an object store.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
+        # The transport alone: a client follows redirects and keeps cookies, and neither may be.
+        self._transport = _transport(_verify(), proxy)
+        phases = ("connect", "read", "write", "pool")
+        self._extensions = {"timeout": dict.fromkeys(phases, timeout_secs)}
 
     async def exchange(self, request: Request, reply: Reply, *, read: bool) -> None:
         """Send a request, and fill in the reply as it comes.
@@ -90,19 +86,23 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close them. Requests under way fail."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def _exchange(self, request: Request, reply: Reply, *, read: bool) -> None:
-        async with self._http.stream(
+        sent = httpx.Request(
             request.method,
             request.url,
             content=request.pieces(),
-            headers={**request.headers, "content-length": str(len(request.body))},
-            extensions={"trace": _Handshake().trace},
-        ) as response:
+            headers={**_HEADERS, **request.headers, "content-length": str(len(request.body))},
+            extensions={**self._extensions, "trace": _Handshake().trace},
+        )
+        response = await self._transport.handle_async_request(sent)
+        try:
             reply.status, reply.headers = response.status_code, response.headers
             needed = read and reply.is_success
             await asyncio.wait_for(_read(response, reply), None if needed else _DRAIN_SECS)
+        finally:
+            await response.aclose()
 
 
 class _Handshake:
@@ -168,5 +168,4 @@ def _not_ours(_: logging.LogRecord) -> bool:
     return not _discreet.get()
 
 
-for _name in ("httpx", "httpcore.http11"):
-    logging.getLogger(_name).addFilter(_not_ours)
+logging.getLogger("httpcore.http11").addFilter(_not_ours)
