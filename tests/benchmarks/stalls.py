@@ -48,6 +48,12 @@ class Watch:
         self.cpu: list[float] = []
         selector.select = self._watched  # type: ignore[method-assign]
 
+    def begin(self) -> None:
+        """Begin anew, with the next look."""
+        self._since = 0.0
+        self.real.clear()
+        self.cpu.clear()
+
     def _watched(self, timeout: float | None = None) -> list[Any]:
         if self._since:
             self.real.append(time.perf_counter() - self._since)
@@ -71,8 +77,7 @@ async def measure(contenders: list[str], secs: float) -> dict[str, float]:
         await asyncio.sleep(0.5)  # what starting takes is no stall of a call
         gc.collect()
         gc.freeze()  # nor is a search through all that Pipecat has loaded
-        watch.real.clear()
-        watch.cpu.clear()
+        watch.begin()
         call.microphone.speech = user
         for _ in range(round(secs)):  # as it would be made: in pieces, faster than it is played
             await call.push(TTSAudioRawFrame(bot, OUT_RATE, 1))
