@@ -135,4 +135,13 @@ def test_the_matrix_writes_what_pipecat_asks_for() -> None:
     rows = [("0.0.86", "310", 3, 0), ("1.0.0", "311", 3, 0), ("1.14.0", "312", 2, 1)]
     assert matrix.table(rows).splitlines()[0] == "Tested with Pipecat v0.0.86 to v1.0.0."
     assert matrix.table(rows[:1]).splitlines()[0] == "Tested with Pipecat v0.0.86."
-    assert matrix.table(rows[2:]).startswith("| Pipecat |")
+    assert matrix.table(rows[2:]).startswith("| Python |")
+
+
+def test_the_matrix_has_a_row_for_each_python() -> None:
+    """It names what passed, and what failed."""
+    rows = [("0.0.86", "310", 3, 0), ("1.0.0", "312", 2, 1), ("1.14.0", "312", 4, 0)]
+    assert matrix.table(rows).splitlines()[-2:] == [
+        "| 3.10 | 0.0.86 (3) | none |",
+        "| 3.12 | 1.0.0 (2), 1.14.0 (4) | 1.0.0 (1) |",
+    ]

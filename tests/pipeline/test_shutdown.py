@@ -76,7 +76,7 @@ async def runner(
 
 
 async def test_the_development_runner_ends_its_calls(local: LocalRoark, tmp_path: Path) -> None:
-    """The README's handler of SIGTERM ends the calls before the server, and they arrive whole.
+    """The handler of examples/end_calls.py ends the calls before the server, and they arrive whole.
 
     Without it the server waits for the one kind and dies at once with the other, and what a spool
     has is all that arrives.

@@ -7,10 +7,8 @@ a server of uvicorn with two workers that takes Twilio's calls.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import uvicorn
@@ -24,6 +22,7 @@ from pipecat.runner.utils import create_transport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
+from end_calls import run as run_until_sigterm
 from offline.caller import loopback
 from pipecat_roark import RoarkObserver
 from support.calls import IN_RATE, tone
@@ -40,12 +39,6 @@ TRANSPORTS = {
 }
 ENDS_CALLS = "ENDS_CALLS"
 """Environment variable that makes SIGTERM end the calls of a development runner."""
-README = (Path(__file__).parents[2] / "README.md").read_text()
-recipe: dict[str, Any] = {}
-(block,) = (
-    found for found in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SIGTERM" in found
-)
-exec(block, recipe)  # noqa: S102  # the README's own way to end calls
 app = FastAPI()
 
 
@@ -76,7 +69,7 @@ async def bot(runner_args: RunnerArguments) -> None:
     runner = WorkerRunner(handle_sigint=runner_args.handle_sigint)
     await runner.add_workers(worker)
     if ENDS_CALLS in os.environ:
-        await recipe["run"](runner, worker)
+        await run_until_sigterm(runner, worker)
     else:
         await runner.run()
 
