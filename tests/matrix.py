@@ -34,10 +34,10 @@ def table(found: list[tuple[str, str, int, int]]) -> str:
     tested = list(dict.fromkeys(pipecat for pipecat, *_, failed in found if not failed))
     range_ = " to ".join(f"v{pipecat}" for pipecat in dict.fromkeys([*tested[:1], *tested[-1:]]))
     lines = [f"Tested with Pipecat {range_}.", ""] if tested else []
-    lines += ["| Python | Pipecat (tests passed) | tests failed |", "|---|---|---|"]
+    lines += ["| Python | Pipecat | tests that fail |", "|---|---|---|"]
     for python in sorted({python for _, python, *_ in found}, key=int):
         mine = [row for row in found if row[1] == python]
-        passed = ", ".join(f"{pipecat} ({count})" for pipecat, _, count, _ in mine)
+        passed = ", ".join(pipecat for pipecat, *_, failed in mine if not failed)
         failed = ", ".join(f"{pipecat} ({count})" for pipecat, *_, count in mine if count)
         lines.append(f"| {python[0]}.{python[1:]} | {passed} | {failed or 'none'} |")
     return "\n".join(lines)

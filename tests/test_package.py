@@ -142,6 +142,6 @@ def test_the_matrix_has_a_row_for_each_python() -> None:
     """It names what passed, and what failed."""
     rows = [("0.0.86", "310", 3, 0), ("1.0.0", "312", 2, 1), ("1.14.0", "312", 4, 0)]
     assert matrix.table(rows).splitlines()[-2:] == [
-        "| 3.10 | 0.0.86 (3) | none |",
-        "| 3.12 | 1.0.0 (2), 1.14.0 (4) | 1.0.0 (1) |",
+        "| 3.10 | 0.0.86 | none |",
+        "| 3.12 | 1.14.0 | 1.0.0 (1) |",
     ]
