@@ -22,7 +22,6 @@ from pipecat.transports.base_transport import TransportParams
 
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
-from support import calm
 from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import OUT_RATE, Call, PacedOutput, ScriptedInput, tone
 from support.calm import calmly
@@ -274,7 +273,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
         await asyncio.sleep(0.3)
         await call.end()
 
-    roark = await calmly(lambda: borrowed(script, buffer_size), STALL_SECS + calm.STALL_SECS)
+    roark = await calmly(lambda: borrowed(script, buffer_size), own=3)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
