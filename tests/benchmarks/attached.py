@@ -37,7 +37,11 @@ FLOORS = {
 
 
 async def measure(
-    contenders: list[str], rounds: int, repeats: int = 1, at_once: int = 0
+    contenders: list[str],
+    rounds: int,
+    repeats: int = 1,
+    at_once: int = 0,
+    until_ms: int | None = None,
 ) -> dict[str, list[float]]:
     """Return the CPU time per second of the call, in milliseconds: by contender and round.
 
@@ -46,15 +50,19 @@ async def measure(
         rounds: How often each is measured.
         repeats: How often the call is played.
         at_once: How many calls are held at once, in real time; 0 for one, as fast as it goes.
+        until_ms: How much of the call is played, if not all of it.
     """
-    secs = (stored()[-1].at_ms + PAUSE_MS) / 1000 * repeats
+    steps = [step for step in stored() if until_ms is None or step.at_ms <= until_ms]
+    secs = (steps[-1].at_ms + PAUSE_MS) / 1000 * repeats
 
     async def once(name: str) -> float:
         gc.collect()
         if not at_once:
             return 1000 * await play(await make(name), repeats) / secs
         began = time.process_time()
-        calls = [play(await make(name), repeats, realtime=True) for _ in range(at_once)]
+        calls = [
+            play(await make(name), repeats, steps=steps, realtime=True) for _ in range(at_once)
+        ]
         await asyncio.gather(*calls)
         return 1000 * (time.process_time() - began) / secs / at_once
 
@@ -86,7 +94,7 @@ async def row(bench: Bench) -> Row:
     live = await bench.ours(
         "attached",
         contenders=["roark", "spooled"],
-        **bench.pick({"rounds": 1, "at_once": 2}, {"rounds": 3, "at_once": 8}),
+        **bench.pick({"rounds": 1, "at_once": 2, "until_ms": 3000}, {"rounds": 3, "at_once": 8}),
     )
     bench.spool[2] = ratio(live, "spooled", "roark")
     print(f"with a spool, in real time: {bench.spool[2]:.2f}x")

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-TRIES = 8
+TRIES = 20
 STALL_SECS = 0.06
 """A machine that stands still for longer disturbs a recording: frames come in a burst."""
 _TICK_SECS = 0.01
