@@ -18,6 +18,7 @@ from pipecat_roark.sighting import Sighting
 from support.cost import counted
 from support.events import (
     audio_played,
+    bot_offset,
     bot_onset,
     bot_spoke,
     bot_started_speaking,
@@ -250,6 +251,22 @@ def test_a_recording_places_the_edges() -> None:
     (call,) = report.tool_calls
     assert call.offset_ms == 0
     assert call.results == (ToolResult(content="7", returned_at=wall(ns(2.5)), offset_ms=500),)
+
+
+def test_nothing_is_later_than_the_end() -> None:
+    """Audio may be laid behind the end of the call; its turn still ends with the call."""
+    state = state_of(
+        bot_started_speaking(3),
+        bot_onset(3, Edge(ns(3), 1000)),
+        text_played(4, "Hi."),
+        bot_offset(4, Edge(ns(4), 3000)),
+        bot_stopped_speaking(4),
+        ended(4.5),
+    )
+    report = state.report(ns(9), wall=wall, origin=ns(ORIGIN), offset_ms=place)
+    (turn,) = report.turns
+    assert turn.ended_at == report.ended_at == wall(ns(4.5))
+    assert turn.end_ms == 3000
 
 
 def test_a_recording_without_places_goes_by_the_clock() -> None:

@@ -119,12 +119,7 @@ async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
     first, last = arrived.ended["transcript"][0], arrived.ended["transcript"][-1]
     assert arrived.ended["callStartedAt"] == arrived.started["eventTimestamp"]
     assert arrived.ended["callStartedAt"] < first["timestamp"] < last["endTimestamp"]
-    # Audio that waits while the machine stands still is laid a little later than it was played.
-    heard_until, over = (
-        datetime.fromisoformat(at.replace("Z", "+00:00"))
-        for at in (last["endTimestamp"], arrived.ended["callEndedAt"])
-    )
-    assert (heard_until - over).total_seconds() < 0.2
+    assert last["endTimestamp"] <= arrived.ended["callEndedAt"]
     assert arrived.ended["agentSpokeFirst"] is True
     assert arrived.ended["callEndedReason"] == "agent-ended"
     assert arrived.ended["recordingSampleRate"] == OUT_RATE

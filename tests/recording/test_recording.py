@@ -282,6 +282,16 @@ async def test_background_sound_moves_no_edge_of_the_bot(late: float) -> None:
     assert feed.places("bot") == pytest.approx([1.4, 2.4, 8.2, 9.2], abs=0.02)
 
 
+async def test_audio_in_the_first_instant_belongs_to_no_utterance() -> None:
+    """It lies before the zero of the clock, and no utterance was over before."""
+    feed = await Feed().start()
+    spoken = tone(0.02, OUT_RATE)
+    await feed.push(TTSAudioRawFrame(spoken.tobytes(), OUT_RATE, 1), 0)
+    await feed.recorder.finish()
+    assert np.array_equal(feed.recorded()[1], spoken)
+    assert not feed.bot_edges
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 async def test_the_last_frame_may_come_behind_the_announced_end(frames: int) -> None:
     """Until 1.3.0, an output announces the end before it passes its last frame on."""

@@ -33,7 +33,7 @@ class Placement:
     """Gives the moments of a call their places.
 
     Args:
-        now: Pipeline time, which ends whatever has no end yet.
+        now: Pipeline time, which ends whatever has no end yet, and is the latest moment.
         wall: Converts pipeline nanoseconds to UTC.
         origin: Pipeline time of the recording's first sample; None without a recording.
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
@@ -56,7 +56,7 @@ class Placement:
         tools: Sequence[ToolSpan] = (),
     ) -> None:
         self._now = now
-        self.wall = wall
+        self._wall = wall
         self._origin = origin
         self._offset_ms = offset_ms
         self._places = places
@@ -73,6 +73,13 @@ class Placement:
     def origin(self) -> int | None:
         """Pipeline time of the recording's first sample; None without a recording."""
         return self._origin
+
+    def wall(self, at: int) -> datetime:
+        """Return the wall time of a moment.
+
+        Audio that waits while a machine stands still may lie behind the end of its call.
+        """
+        return self._wall(min(at, self._now))
 
     def ms(self, at: int) -> int | None:
         """Return the place of a moment in the recording."""

@@ -196,7 +196,9 @@ class Recording:
 
         Until 1.3.0, an output announces the end before it passes the last frame on.
         """
-        _, until = self._ended.get(destination, (None, 0))
+        if destination not in self._ended:
+            return []
+        _, until = self._ended[destination]
         half = [len(pcm) // 4 * SECOND // rate for pcm, _ in frames]
         played = [at - secs < until for (_, at), secs in zip(frames, half, strict=True)]
         return frames[: sum(played)]
