@@ -33,6 +33,7 @@ GROUND = (
     ".wire",
     ".spans",
     ".silence",
+    ".channel",
     ".budget",
     ".findings",
 )
@@ -160,7 +161,7 @@ RULES: dict[str, Rule] = {
         "a call writes to the spool; delivery and the command read it",
         except_for=(
             *(".spool.spool", ".spool.writer", ".spool.folder", ".spool.journal"),
-            ".spool.owner",
+            *(".spool.owner", ".spool.tail"),
         ),
     ),
     "journal of spool": Outside(

@@ -38,18 +38,20 @@ from pipecat_roark.privacy.publisher import Publisher
 from pipecat_roark.privacy.redactor import Redactor
 from pipecat_roark.privacy.silenced import place, silenced
 from pipecat_roark.receipt import Cause
-from pipecat_roark.spool.spool import NoSpool, Tail
+from pipecat_roark.spool.spool import NoSpool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
     from pipecat_roark.spool.spool import Spool
+    from pipecat_roark.spool.tail import Tail
 
     _Report: TypeAlias = Callable[[bool], CallReport]
-    _TailOf: TypeAlias = Callable[[int], tuple[bytes, int]]
+    _TailOf: TypeAlias = Callable[[int, int], ChannelEnds]
 
 JUDGE_SECS = 1.0
 """How often closed turns are looked for, at most."""

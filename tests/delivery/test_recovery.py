@@ -24,11 +24,11 @@ from pipecat_roark.report import CallReport
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.owner import fingerprint
-from pipecat_roark.spool.spool import Tail
 from pipecat_roark.spool.writer import SpoolWriter
 from scenarios import crashes, fleets
 from scenarios.faults import AT, FOR_GOOD, KEY, answer, first, hang
 from support.calls import Call
+from support.tails import records_of, tail_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -622,7 +622,7 @@ async def test_a_tail_behind_the_end_is_no_chunk(tmp_path: Path, spool_dir: Path
     (folder,) = waiting(spool_dir)
     with (folder / "journal").open("ab") as file:
         file.write(journal.line(AT, set={"recordingSampleRate": 24000}))
-    (folder / "000005.tail").write_bytes(PCM[0])
+    (folder / "000005.ends").write_bytes(records_of(PCM[0]))
     async with LocalRoark(tmp_path / "calls") as roark:
         await deliver(roark, spool_dir)
         await assert_whole(roark)
@@ -647,7 +647,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
         return event
 
     following = asyncio.create_task(
-        writer.follow(draft, lambda _: Tail(pcm=audio if kept == "tail" else b""))
+        writer.follow(draft, lambda _: tail_of(audio if kept == "tail" else b""))
     )
     writer.note_change()
     await asyncio.sleep(0.6)

@@ -16,6 +16,7 @@ from pipecat_roark.delivery.delivery import CHUNK_BYTES
 from pipecat_roark.gate import Gate
 from pipecat_roark.settings import Settings
 from privacy.test_masks import at, report, turn
+from support.tails import tail_of
 
 if TYPE_CHECKING:
     from pipecat_roark import ToolCall, Turn
@@ -72,7 +73,7 @@ async def test_consent_lets_everything_out(local: LocalRoark, before: bool) -> N
 async def test_refused_consent_ends_every_wait(local: LocalRoark) -> None:
     """Nothing is held any more, and nobody goes on."""
     gate, published = made(consent_required=True)
-    following = asyncio.create_task(gate.follow(lambda _: report(), lambda _: (PCM, 0)))
+    following = asyncio.create_task(gate.follow(lambda _: report(), lambda *_: tail_of(PCM).ends))
     gate.start(NOW)
     gate.audio(PCM)
     await asyncio.sleep(0)
@@ -159,7 +160,7 @@ async def test_turns_are_judged_as_they_close(
         said = turn(0, 0.1, start_ms=400, end_ms=600)
         return report(said, settled_ms=200 if recorded else None, **FORMAT)
 
-    following = asyncio.create_task(gate.follow(known, lambda _: (PCM, 0)))
+    following = asyncio.create_task(gate.follow(known, lambda *_: tail_of(PCM).ends))
     while len(published) < 2:  # noqa: ASYNC110  # the gate tells nobody else
         await asyncio.sleep(0.001)
     following.cancel()

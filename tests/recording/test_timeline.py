@@ -324,9 +324,9 @@ def test_a_preview_shows_what_is_not_decided_yet(timeline: Timeline) -> None:
     timeline.add("user", [(audio(1, 20), 20 * MS)], RATE)
     timeline.add("bot", [(audio(2, 200), 700 * MS)], RATE // 2)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
-    user, bot = timeline.preview()
-    assert (len(user) // 2, len(bot) // 2) == (700, 700)
-    assert runs(user) == [(1, 20), (0, 680)]
+    (user, settled), (bot, _) = (timeline.preview(side, 0, 700 * MS) for side in ("user", "bot"))
+    assert (len(user) // 2, len(bot) // 2) == (20, 700)
+    assert settled == 0
     assert runs(bot)[0] == (0, 300)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
     assert [len(pcm) // 2 for pcm in timeline.pop_rest()] == [700, 700]

@@ -21,6 +21,7 @@ from loguru import logger
 
 from pipecat_roark import CallReport, RoarkObserver, ToolCall, Turn
 from pipecat_roark.delivery.recovery import Recovery
+from pipecat_roark.spool import tail
 from scenarios import exits
 from support.calls import OUT_RATE, Call
 from support.calm import calmly
@@ -87,7 +88,9 @@ def found_in(folder: Path) -> set[str]:
         if path.is_file():
             data = path.read_bytes()
             found |= read(data)
-            if path.suffix in {".pcm", ".tail", ".wav"}:
+            if path.suffix == ".ends":
+                data = tail.replay(data)
+            if path.suffix in {".pcm", ".ends", ".wav"}:
                 found |= hear(data[44:] if path.suffix == ".wav" else data)
     return found
 

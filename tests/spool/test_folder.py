@@ -18,7 +18,7 @@ from pipecat_roark.spool.folder import (
     remove_remains,
     waiting,
 )
-from pipecat_roark.spool.spool import Tail
+from support.tails import records_of
 
 OWNER = "somebody"
 AT = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -30,7 +30,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     try:
         call = SpooledCall.create(tmp_path / "spool", "call#1", OWNER)
         call.write_chunk(0, b"\x01" * 400)
-        call.write_tail(Tail(1, pcm=b"\x02" * 4))
+        call.write_tail(1, records_of(b"\x02" * 4))
     finally:
         os.umask(umask)
     call.release(done=False)
@@ -38,7 +38,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
-        ("000000.pcm", "000001.tail", "journal", "lock"), 0o600
+        ("000000.pcm", "000001.ends", "journal", "lock"), 0o600
     )
     taken = SpooledCall.lock(folder)
     assert taken is not None
@@ -65,19 +65,25 @@ def test_a_call_has_one_owner(tmp_path: Path) -> None:
     taken.release(done=True)
 
 
-def test_the_tail_follows_the_chunk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_tail_follows_the_chunk(begun: bool, tmp_path: Path) -> None:  # noqa: FBT001
     """What a chunk does not hold of the tail stays the tail."""
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
-    call.write_tail(Tail(pcm=b"\x01\x01"))
-    call.write_tail(Tail(pcm=b"\x01\x01\x02\x02\x03\x03"))
-    call.write_chunk(0, b"\x01\x01\x02\x02")
-    call.remove_chunk(0)
+    one, two, three = b"\x01" * 4, b"\x02" * 4, b"\x03" * 4
+    call.write_tail(0, records_of(one))
+    call.write_tail(0, records_of(one + two + three))
+    for index, chunk in enumerate((one, two)):
+        call.write_chunk(index, chunk)
+        call.remove_chunk(index)
+    if begun:
+        call.write_tail(2, records_of(three))
+    assert len(list(call.path.glob("*.ends"))) == 1
     call.adopt_tail()
-    assert call.chunks() == {1: 2}
-    assert call.read_chunk(1) == b"\x03\x03"
-    assert not list(call.path.glob("*.tail"))
+    assert call.chunks() == {2: 4}
+    assert call.read_chunk(2) == three
+    assert not list(call.path.glob("*.ends"))
     call.adopt_tail()
-    assert call.chunks() == {1: 2}
+    assert call.chunks() == {2: 4}
     call.release(done=True)
 
 
@@ -94,15 +100,15 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tail", "chunks"), [(b"\x01\x01\x02\x02", {0: 2, 1: 2}), (b"\x01", {0: 2})]
+    ("tail", "chunks"), [(b"\x01" * 4 + b"\x02" * 4, {0: 4, 1: 4}), (b"\x01" * 4, {0: 4})]
 )
 def test_a_process_may_die_between_chunk_and_tail(
     tail: bytes, chunks: dict[int, int], tmp_path: Path
 ) -> None:
     """Nothing is there twice."""
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
-    call.write_chunk(0, b"\x01\x01")
-    call.write_tail(Tail(pcm=tail))
+    call.write_chunk(0, b"\x01" * 4)
+    call.write_tail(0, records_of(tail))
     call.adopt_tail()
     assert call.chunks() == chunks
     call.release(done=True)
@@ -162,12 +168,12 @@ def test_a_file_that_finds_no_room_leaves_nothing(
 ) -> None:
     """No part of it is left, and its tail is removed, too."""
     call = spooled_call(tmp_path, live=True, chunks=0)
-    call.write_tail(Tail(pcm=b"\x01" * 200))
+    call.write_tail(0, records_of(b"\x01" * 200))
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("pipecat_roark.spool.folder._write", fail)
+    monkeypatch.setattr("pipecat_roark.spool.files._write", fail)
     with pytest.raises(OSError, match="full"):
         call.write_chunk(0, b"\x01" * 200)
     monkeypatch.undo()
@@ -188,7 +194,7 @@ def test_remains_are_removed(tmp_path: Path, secs: float) -> None:
     folder = tmp_path / f"{began:020d}-abcd1234"
     folder.mkdir()
     (folder / "lock").touch()
-    (folder / "000001.tail").touch()
+    (folder / "000001.ends").touch()
     strange = tmp_path / "strange"
     strange.mkdir()
     call = spooled_call(tmp_path)
@@ -220,7 +226,7 @@ def test_a_call_that_cannot_begin_leaves_nothing(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("pipecat_roark.spool.folder._write", fail)
+    monkeypatch.setattr("pipecat_roark.spool.files._write", fail)
     with pytest.raises(OSError, match="full"):
         SpooledCall.create(tmp_path, "call", OWNER)
     assert list(tmp_path.iterdir()) == []

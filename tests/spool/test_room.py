@@ -169,7 +169,7 @@ def test_room_that_was_not_used_is_given_back(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipecat_roark.spool.folder._write", fail)
+        patch.setattr("pipecat_roark.spool.files._write", fail)
         with pytest.raises(OSError, match="No space left"):
             call.write_chunk(0, bytes(1000))
     for _ in range(3):

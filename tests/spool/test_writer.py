@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipecat_roark.spool.folder import SpooledCall, waiting
-from pipecat_roark.spool.spool import Tail
+from pipecat_roark.spool.tail import Tail
 from pipecat_roark.spool.writer import SpoolWriter
 from pipecat_roark.wire import CallEnded
 
@@ -42,21 +42,6 @@ async def test_a_machine_without_room_for_a_moment_costs_no_spool(
     assert warned == []
     await writer.close(done=True)
     assert waiting(tmp_path) == []
-
-
-def test_nobody_writes_what_is_on_disk(tmp_path: Path) -> None:
-    """Of a tail that grew only the end is written; one that became shorter is cut."""
-    call = SpooledCall.create(tmp_path, "call#1", "somebody")
-    call.write_tail(Tail(0, pcm=b"abcdef"))
-    call.write_tail(Tail(0, 4, b"EFGH"))
-    (file,) = tmp_path.glob("*/*.tail")
-    assert file.read_bytes() == b"abcdEFGH"
-    call.write_tail(Tail(0, 2, b"x"))
-    assert file.read_bytes() == b"abx"
-    file.unlink()
-    with pytest.raises(FileNotFoundError):
-        call.write_tail(Tail(0, 2, b"x"))
-    call.release(done=True)
 
 
 async def test_a_machine_that_stays_in_trouble_costs_the_spool(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
+    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.moments import Edge, OffsetMs, Places
     from pipecat_roark.spans import Spans
 
@@ -104,14 +105,12 @@ class Recorder(Protocol):
     def awaits_audio(self) -> bool:
         """Whether `observe` still needs the audio frames."""
 
-    def tail(self, start: int) -> tuple[bytes, int]:
-        """Return the audio that the listener has not received yet, interleaved.
+    def tail(self, user_start: int, bot_start: int) -> ChannelEnds:
+        """Return the end of each channel that the listener has not received yet.
 
         Args:
-            start: How many bytes at the front to leave out.
-
-        Returns:
-            The audio, and how many bytes from the front do not change any more.
+            user_start: How many bytes at the user's front to leave out.
+            bot_start: The same of the bot.
         """
 
     async def observe(self, data: FramePushed) -> None:

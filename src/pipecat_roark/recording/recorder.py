@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
+    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.moments import OffsetMs, Places
     from pipecat_roark.recording.listener import Listener
 
@@ -117,11 +118,11 @@ class StereoRecorder(WholeCallEvents):
         self._lay(self._intake)
         return self._tape.peek()
 
-    def tail(self, start: int) -> tuple[bytes, int]:
+    def tail(self, user_start: int, bot_start: int) -> ChannelEnds:
         """Return what was not handed out yet, as it looks now; see `Recorder.tail`."""
         self._lay(self._intake)
         self._intake.rest(now := self._now())
-        return self._tape.preview(start, now)
+        return self._tape.preview(user_start, bot_start, now)
 
     async def observe(self, data: FramePushed) -> None:
         """Ignore what an observer sees: the frames that count pass here."""

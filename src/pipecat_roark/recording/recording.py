@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipecat_roark.channel import ChannelEnd
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
@@ -17,14 +18,11 @@ from pipecat_roark.recording.utterance import Background, LateEnd, Sound, Uttera
 from pipecat_roark.silence import silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
     from pipecat_roark.spans import Spans
-
-
-_BYTES = 4
-"""Size of a sample of both channels."""
 
 
 class Source(NamedTuple):
@@ -54,14 +52,6 @@ class Stereo(NamedTuple):
         words <<= 16
         words |= np.frombuffer(self.user, "<u2")
         return words.tobytes()
-
-    def silenced(self, first: int, last: int) -> Stereo:
-        """Return this with silence from one sample to another."""
-        if (first, last) == (0, len(self.user) // 2):
-            return Stereo(silence(2 * last), silence(2 * last))
-        nothing = bytes(2 * (last - first))
-        user, bot = (side[: 2 * first] + nothing + side[2 * last :] for side in self)
-        return Stereo(user, bot)
 
     @classmethod
     def split(cls, pcm: bytes) -> Stereo:
@@ -231,36 +221,40 @@ class Recording:
 
     def peek(self) -> bytes:
         """Return the audio that is laid and not removed, interleaved."""
-        return self._waiting(Timeline.peek, 0)
+        if self._timeline is None:
+            return b""
+        return self._paused(Stereo(*self._timeline.peek()), self._popped).interleaved()
 
-    def preview(self, start: int, now_ns: int) -> tuple[bytes, int]:
-        """Return the audio that was not removed, interleaved, as it looks now.
+    def preview(self, user_start: int, bot_start: int, now_ns: int) -> ChannelEnds:
+        """Return the end of each channel that was not removed, as it looks now.
 
         Args:
-            start: How many bytes at the front to leave out.
+            user_start: How many bytes at the user's front to leave out.
+            bot_start: The same of the bot.
             now_ns: Time up to which all frames were laid.
-
-        Returns:
-            The audio, and how many bytes from the front do not change any more.
         """
-        settled = self._timeline.settled(now_ns) if self._timeline else 0
-        audio = self._waiting(Timeline.preview, start // _BYTES)
-        return audio, max(0, min(settled * _BYTES, start + len(audio)))
+        timeline = self._timeline
+        if timeline is None:
+            return ChannelEnd(), ChannelEnd()
+
+        def end(speaker: Speaker, start: int) -> ChannelEnd:
+            pcm, settled = timeline.preview(speaker, start // 2, now_ns)
+            return ChannelEnd(start, self._hushed(pcm, self._popped + start // 2), 2 * settled)
+
+        return end("user", user_start), end("bot", bot_start)
 
     @property
     def _popped(self) -> int:
         """How many samples were removed."""
         return self._timeline.track("user").popped if self._timeline else 0
 
-    def _waiting(self, read: Callable[[Timeline], tuple[bytes, bytes]], start: int) -> bytes:
-        if self._timeline is None:
-            return b""
-        audio = Stereo(*(side[2 * start :] for side in read(self._timeline)))
-        return self._paused(audio, self._popped + start).interleaved()
-
     def _paused(self, audio: Stereo, place: int) -> Stereo:
         """Return audio that lies at a sample of the recording, with silence in the pauses."""
-        origin, count = self.origin_ns or 0, len(audio.user) // 2
+        return Stereo(*(self._hushed(side, place) for side in audio))
+
+    def _hushed(self, side: bytes, place: int) -> bytes:
+        """Return one channel that lies at a sample of the recording, with silence in the pauses."""
+        origin, count = self.origin_ns or 0, len(side) // 2
 
         def nanoseconds(sample: int) -> int:
             return origin + sample * SECOND // self._rate
@@ -269,8 +263,10 @@ class Recording:
         for begin, end in parts:
             first = max(0, (begin - origin) * self._rate // SECOND - place)
             last = min(count, -((origin - end) * self._rate // SECOND) - place)
-            audio = audio.silenced(first, last)
-        return audio
+            if (first, last) == (0, count):
+                return silence(2 * count)
+            side = side[: 2 * first] + bytes(2 * (last - first)) + side[2 * last :]
+        return side
 
 
 def _mono(audio: bytes, channels: int) -> bytes:

@@ -33,9 +33,15 @@ class SampleQueue:
         """Add silence at the front."""
         self._parts.appendleft(count)
 
-    def peek(self) -> bytes:
-        """Return everything, and leave it there."""
-        return _join(self._parts)
+    def peek(self, start: int = 0) -> bytes:
+        """Return everything from a sample on, and leave it there."""
+        parts: list[bytes | int] = []
+        for part in self._parts:
+            size = part if isinstance(part, int) else len(part) // 2
+            if start < size:
+                parts.append(_split(part, start)[1] if start else part)
+            start = max(0, start - size)
+        return _join(parts)
 
     def pop_front(self, count: int) -> bytes:
         """Remove and return samples that are there; silence alone is the object of `silence`."""

@@ -94,12 +94,6 @@ class Timeline:
             return None
         return self.pop_front(count)
 
-    def settled(self, now_ns: int) -> int:
-        """Return how many samples from the front a preview shows as they stay."""
-        # Where nothing is laid, the filter of a resampler may still hold something back.
-        places = ((min(one.decided(now_ns), one.laid), one.popped) for one in self._all())
-        return min(place - popped for place, popped in places)
-
     @property
     def waiting(self) -> bool:
         """Whether a track holds audio that was not removed."""
@@ -109,9 +103,22 @@ class Timeline:
         """Return the audio that is laid and not removed, with silence behind the shorter track."""
         return self._pad(Track.peek)
 
-    def preview(self) -> tuple[bytes, bytes]:
-        """Return all audio that was not removed, as it looks now; this decides nothing."""
-        return self._pad(Track.preview)
+    def preview(self, speaker: Speaker, start: int, now_ns: int) -> tuple[bytes, int]:
+        """Return the audio of a speaker that was not removed, as it looks now.
+
+        Args:
+            speaker: The speaker.
+            start: How many samples at the front to leave out; none of them changes any more.
+            now_ns: Time up to which all frames were laid.
+
+        Returns:
+            The audio, and how many samples from the front do not change any more.
+        """
+        # What opens a track may still move both of them; later, what is laid stays.
+        settles = not any(track.opens(now_ns) for track in self._all())
+        lines = self._tracks[speaker]
+        settled = min(track.laid - track.popped for track in lines) if settles else 0
+        return _mix([track.preview(start) for track in lines]), settled
 
     def decide_all(self) -> int:
         """Decide everything; return how many samples are left of the longer track."""

@@ -95,9 +95,13 @@ class Track:
         """Return the audio that is laid and not removed."""
         return self._queue.peek()
 
-    def preview(self) -> bytes:
-        """Return the audio that is laid and not removed, and behind it the undecided audio."""
-        audio = [self._queue.peek()]
+    def preview(self, start: int = 0) -> bytes:
+        """Return the audio that is laid and not removed, and behind it the undecided audio.
+
+        Args:
+            start: How many samples at the front to leave out; all of them are laid.
+        """
+        audio = [self._queue.peek(start)]
         for segment, silence in self._pauses.decisions():
             audio += [bytes(2 * silence), converted(segment.audio, self._rate)]
         return b"".join(audio)
@@ -121,15 +125,20 @@ class Track:
             begins = False
         self._lay()
 
+    def opens(self, now_ns: int) -> bool:
+        """Return whether its first frames may have waited; if not, lay what is due."""
+        if self._opening.includes(now_ns):
+            return True
+        self._decide_due(self._since(now_ns))
+        return False
+
     def decided(self, now_ns: int) -> int:
         """Return the position up to which nothing changes any more."""
-        if self._opening.includes(now_ns):
+        if self.opens(now_ns):
             return self.popped
-        now = self._since(now_ns)
-        self._decide_due(now)
         if self._pauses:
             return self.laid
-        return max(self.laid, int(now - HOLD_SECS * self._rate))
+        return max(self.laid, int(self._since(now_ns) - HOLD_SECS * self._rate))
 
     def decide_all(self) -> None:
         """Decide every pause, and lay the audio that the converter holds back."""

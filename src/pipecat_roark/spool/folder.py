@@ -21,7 +21,6 @@ Everything in here blocks on the disk, and may raise `OSError`.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -32,9 +31,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipecat_roark.spool import journal
+from pipecat_roark.spool.files import GrowingFile, write_whole
 from pipecat_roark.spool.lock import acquire, check
 from pipecat_roark.spool.room import folders_of, room_of, sizes_in
-from pipecat_roark.spool.spool import Tail
+from pipecat_roark.spool.tail_file import TailFile, read_tail, tails_in
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 STALE_SECS = 60.0
 """How old a folder without a journal must be before it is removed: a call may be beginning."""
 _JOURNAL, _LOCK = "journal", "lock"
-_CHUNK, _TAIL, _PART = ".pcm", ".tail", ".part"
+_CHUNK = ".pcm"
 _NAME = re.compile(r"(\d{20})-\w+")
-_BINARY = getattr(os, "O_BINARY", 0)
-"""Windows would write line ends of its own."""
 
 
 class SpooledCall:
@@ -59,6 +57,8 @@ class SpooledCall:
     def __init__(self, path: Path, lock: BaseFileLock) -> None:
         self.path = path
         self._lock = lock
+        self._journal = GrowingFile(path / _JOURNAL)
+        self._tail = TailFile(path)
 
     @classmethod
     def create(cls, spool_dir: Path, pipecat_call_id: str, owner: str) -> SpooledCall:
@@ -112,11 +112,7 @@ class SpooledCall:
 
     def append(self, lines: bytes) -> None:
         """Append whole lines to the journal."""
-        file = _open(self.path / _JOURNAL, os.O_APPEND)
-        try:
-            _write(file, lines)
-        finally:
-            os.close(file)
+        self._journal.append(lines)
 
     def write_chunk(self, index: int, pcm: bytes) -> None:
         """Write a chunk, and cut its audio off the start of the tail.
@@ -124,36 +120,26 @@ class SpooledCall:
         Raises:
             OSError: Also if there is no room for it in the spool.
         """
-        tail, room = self._file(index, _TAIL), room_of(self.path.parent)
+        room = room_of(self.path.parent)
         try:
             room.reserve(len(pcm), _give_way)
             try:
-                self._replace(self._file(index), pcm)
+                write_whole(self._file(index), pcm)
             except OSError:
                 room.give_back(len(pcm))
                 raise
-            with suppress(OSError):  # no tail, or no room for one: the next tail replaces it
-                self.write_tail(Tail(index + 1, pcm=tail.read_bytes()[len(pcm) :]))
-        finally:
-            tail.unlink(missing_ok=True)
+        except OSError:
+            self._tail.remove()
+            raise
+        self._tail.cut(index, len(pcm))
 
-    def write_tail(self, tail: Tail) -> None:
-        """Replace the tail from its start on.
+    def write_tail(self, index: int, records: bytes) -> None:
+        """Append records to the tail that will be part of the chunk at `index`.
 
         Raises:
-            OSError: Also if what must be before it is not there.
+            OSError: Then nothing is left of this tail.
         """
-        path = self._file(tail.chunk, _TAIL)
-        if not tail.start:
-            self._replace(path, tail.pcm)
-            return
-        file = os.open(path, os.O_RDWR | _BINARY)
-        try:
-            os.lseek(file, tail.start, os.SEEK_SET)
-            _write(file, tail.pcm)
-            os.ftruncate(file, tail.start + len(tail.pcm))
-        finally:
-            os.close(file)
+        self._tail.append(index, records)
 
     def note_absence(self, index: int, size: int) -> None:
         """Record the length of a chunk that is neither at Roark nor on disk."""
@@ -169,16 +155,16 @@ class SpooledCall:
 
     def adopt_tail(self) -> None:
         """Turn the tail that a dead process left into a chunk."""
-        tails = sorted(self.path.glob(f"*{_TAIL}"))
+        tails = tails_in(self.path)
         if not tails:
             return
-        index, pcm = int(tails[-1].stem), tails[-1].read_bytes()
+        index, pcm = read_tail(tails[-1])
         if index in (chunks := self.chunks()):  # it died after the chunk, before the tail
             index, pcm = index + 1, pcm[chunks[index] :]
         if pcm:
-            self._replace(self._file(index), pcm)
-        for tail in tails:
-            tail.unlink()
+            write_whole(self._file(index), pcm)
+        for file in tails:
+            file.unlink()
 
     def read_chunk(self, index: int) -> bytes:
         """Return a chunk."""
@@ -212,6 +198,8 @@ class SpooledCall:
 
     def release(self, *, done: bool) -> None:
         """Release the lock; with `done`, remove the call from the disk."""
+        self._journal.close()
+        self._tail.close()
         try:
             if done:
                 (self.path / _JOURNAL).unlink(missing_ok=True)
@@ -220,21 +208,8 @@ class SpooledCall:
         if done:  # last of all, for Windows removes no file that is open
             _remove(self.path)
 
-    def _file(self, index: int, kind: str = _CHUNK) -> Path:
-        return self.path / f"{index:06d}{kind}"
-
-    def _replace(self, path: Path, data: bytes) -> None:
-        part = path.with_suffix(_PART)
-        file = _open(part, os.O_TRUNC)
-        try:
-            try:
-                _write(file, data)
-            finally:
-                os.close(file)
-            part.replace(path)
-        except OSError:
-            part.unlink()
-            raise
+    def _file(self, index: int) -> Path:
+        return self.path / f"{index:06d}{_CHUNK}"
 
 
 def waiting(spool_dir: Path) -> list[Path]:
@@ -315,13 +290,3 @@ def _give_way(path: Path, size: int) -> int:
 def _remove(folder: Path) -> None:
     with suppress(FileNotFoundError):  # somebody else removes the remains, too
         shutil.rmtree(folder)
-
-
-def _open(path: Path, flags: int = 0) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | flags, 0o600)
-
-
-def _write(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipecat_roark.receipt import Cause
+    from pipecat_roark.spool.tail import Tail
     from pipecat_roark.wire import CallEnded
-
-
-class Tail(NamedTuple):
-    """The end of the recording, which is in no chunk yet.
-
-    Attributes:
-        chunk: Index of the chunk that it will be part of.
-        start: How many bytes at its front are left out, because they are on disk.
-        pcm: The bytes behind those.
-        settled: How many bytes from its front do not change any more.
-    """
-
-    chunk: int = 0
-    start: int = 0
-    pcm: bytes = b""
-    settled: int = 0
-
-    def next(self, chunk: int, read: Callable[[int], tuple[bytes, int]]) -> Tail:
-        """Return the tail as of now.
-
-        Args:
-            chunk: Index of the chunk that it will be part of.
-            read: Returns it without so many bytes at its front, and how much is settled.
-        """
-        start = self.settled if chunk == self.chunk else 0
-        return Tail(chunk, start, *read(start))
 
 
 class Spool(Protocol):

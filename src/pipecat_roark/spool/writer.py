@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,15 +19,18 @@ from loguru import logger
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.receipt import Cause
 from pipecat_roark.spool import journal
+from pipecat_roark.spool.alarm import Alarm
+from pipecat_roark.spool.draft import Draft
 from pipecat_roark.spool.folder import SpooledCall
 from pipecat_roark.spool.lock import NoLocksError
-from pipecat_roark.spool.spool import Tail
+from pipecat_roark.spool.tail import Tail
 from pipecat_roark.spool.thread import Thread
-from pipecat_roark.wire import CallEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pipecat_roark.wire import CallEnded
 
 MAX_BACKLOG = 64
 """Writes that may wait for the disk."""
@@ -78,11 +80,11 @@ class SpoolWriter:
         self._owner = owner
         self._call = call
         self._thread = Thread("roark-spool")
-        self._changed = asyncio.Event()
-        self._grown = False
-        self._draft = CallEnded()
+        self._alarm = Alarm()
+        self._changed = self._grown = False
+        self._draft = Draft()
         self._tail = Tail()
-        self._recorded = False
+        self._kept_bytes = 0
         self._unkept: set[int] = set()
         self._warned_of_room = False
 
@@ -94,8 +96,9 @@ class SpoolWriter:
     def note_change(self, *, growing: bool = False) -> None:
         """Have the draft made anew, at once or in a while."""
         self._grown = True
-        if not growing:
-            self._changed.set()
+        if not (growing or self._changed):
+            self._changed = True
+            self._alarm.ring()
 
     def keep_event(self, name: str, event: bytes) -> None:
         """Keep an event that is about to be sent."""
@@ -115,7 +118,10 @@ class SpoolWriter:
                 self._warn_of_room(error)
 
         self._write(keep)
-        self._note_recording()
+        self._kept_bytes += len(pcm)
+        self._tail = Tail(index + 1)
+        if index == 0:  # the draft must mention the recording
+            self.note_change()
 
     def drop(self, key: str | int) -> None:
         """Forget an event or a chunk that arrived, or never can."""
@@ -152,25 +158,27 @@ class SpoolWriter:
             tail: Returns the tail as of now, given the one before.
         """
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
-        draft_due = grown_due = clock()
+        note_due = draft_due = grown_due = clock()
         while self.healthy:
             now = clock()
-            changed = self._changed.is_set() or (self._grown and now >= grown_due)
-            drafts = changed and now >= draft_due
-            if drafts:
-                self._changed.clear()
-                self._grown = False
+            notes = now >= note_due
+            drafts = now >= draft_due and (self._changed or (self._grown and now >= grown_due))
+            if notes:
+                note_due = now + NOTE_SECS
             with guard:
-                self._note_tail(tail(self._tail))
-                if drafts:  # after the tail, for its offsets lie within that audio
+                if notes:
+                    self._note_tail(tail(self._tail))
+                if drafts:
+                    self._changed = self._grown = False
                     began = time.thread_time()
-                    self._note_draft(draft(self._recorded))
+                    self._draft.replace(draft(self._audio_bytes > 0))
                     busy_secs = (time.thread_time() - began) / DRAFT_SHARE
                     draft_due, grown_due = now + max(DRAFT_SECS, busy_secs), now + GROWN_SECS
-            tail_due = now + NOTE_SECS
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), tail_due - clock())
-            await asyncio.sleep(min(tail_due, draft_due) - clock())
+                if drafts or (notes and self._draft.short):
+                    self._append(*self._draft.changes(self._audio_bytes))
+                elif notes:
+                    self._append({})  # the call is alive
+            await self._alarm.wait(min(note_due, draft_due) if self._changed else note_due)
 
     async def close(self, *, done: bool) -> None:
         """Release the call; with `done`, remove it from the disk."""
@@ -178,32 +186,26 @@ class SpoolWriter:
         await self.flushed()
         self._thread.stop()
 
-    def _note_draft(self, draft: CallEnded) -> None:
-        self._append(*journal.changes(self._draft, draft))
-        self._draft = draft
+    @property
+    def _audio_bytes(self) -> int:
+        """How much of the recording is on disk, or on its way."""
+        return self._kept_bytes + self._tail.size
 
     def _note_tail(self, tail: Tail) -> None:
-        self._tail = tail
-        alive = journal.line(datetime.now(timezone.utc))  # a line with nothing but its time
+        before = self._tail if self._tail.chunk == tail.chunk else Tail(tail.chunk)
+        if tail.size and not self._audio_bytes:
+            self.note_change()  # the draft must mention the recording
+        self._tail, records = tail, tail.records(before)
 
         def write(call: SpooledCall) -> None:
-            if tail.pcm:
-                try:
-                    call.write_tail(tail)
-                except OSError as error:
-                    self._tail = Tail()  # the next one is written whole
-                    self._warn_of_room(error)
-            call.append(alive)
+            try:
+                call.write_tail(tail.chunk, records)
+            except OSError as error:
+                self._tail = Tail(tail.chunk)  # the next one is written whole
+                self._warn_of_room(error)
 
-        self._write(write)
-        if tail.pcm:
-            self._note_recording()
-
-    def _note_recording(self) -> None:
-        """Have the draft made anew when the first audio comes: it must mention the recording."""
-        if not self._recorded:
-            self._recorded = True
-            self.note_change()
+        if records:
+            self._write(write)
 
     def _append(self, *entries: dict[str, object]) -> None:
         now = datetime.now(timezone.utc)

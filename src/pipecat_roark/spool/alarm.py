@@ -1,0 +1,28 @@
+"""Wakes a task when something is due, or when something comes up before."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Alarm:
+    """One task waits for it. A waiting task costs a timer, and no task of its own."""
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake whoever waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, until: float) -> None:
+        """Wait until a time of the event loop's clock, or until it rings."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_at(until, self.ring)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None

@@ -1,0 +1,81 @@
+"""The tail: the end of the recording, which is in no chunk yet, as a file that only grows.
+
+The channels are kept apart, because one that is silent may still get late audio while the other
+goes on. Each record of the file replaces what one channel has from a place on. A record that was
+cut short counts as far as it goes.
+
+Pure: bytes in and out.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipecat_roark.channel import ChannelEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipecat_roark.channel import ChannelEnds
+
+_RECORD = struct.Struct("<III")
+"""The head of a record: the channel, the byte from which it is replaced, and how many follow."""
+_CHANNELS = 2
+_SAMPLE = 2
+"""Bytes of a sample of one channel."""
+
+
+class Tail(NamedTuple):
+    """The end of the recording.
+
+    Attributes:
+        chunk: Index of the chunk that it will be part of.
+        ends: The end of each channel.
+    """
+
+    chunk: int = 0
+    ends: ChannelEnds = (ChannelEnd(), ChannelEnd())
+
+    @property
+    def size(self) -> int:
+        """How many bytes of the recording it is, with those that are left out."""
+        return _CHANNELS * max(end.start + len(end.pcm) for end in self.ends)
+
+    def next(self, chunk: int, read: Callable[[int, int], ChannelEnds]) -> Tail:
+        """Return the tail as of now.
+
+        Args:
+            chunk: Index of the chunk that it will be part of.
+            read: Returns it without so many bytes at the front of each channel.
+        """
+        user, bot = self.ends if chunk == self.chunk else (ChannelEnd(), ChannelEnd())
+        return Tail(chunk, read(user.settled, bot.settled))
+
+    def records(self, before: Tail) -> bytes:
+        """Return the records that turn an earlier tail of this chunk into this one."""
+        return b"".join(
+            _RECORD.pack(channel, end.start, len(end.pcm)) + end.pcm
+            for channel, (end, old) in enumerate(zip(self.ends, before.ends, strict=True))
+            if end.pcm or old.start + len(old.pcm) > end.start
+        )
+
+
+def replay(records: bytes) -> bytes:
+    """Return the audio that the records of a tail make, interleaved."""
+    channels = [bytearray() for _ in range(_CHANNELS)]
+    place = 0
+    while place + _RECORD.size <= len(records):
+        channel, start, size = _RECORD.unpack_from(records, place)
+        place += _RECORD.size
+        if channel < _CHANNELS and start <= len(channels[channel]):  # else one before is missing
+            channels[channel][start:] = records[place : place + size]
+        place += size
+    length = max(len(channel) // _SAMPLE for channel in channels)
+    frame = _CHANNELS * _SAMPLE
+    audio = bytearray(frame * length)
+    for number, channel in enumerate(channels):
+        side = channel[: len(channel) // _SAMPLE * _SAMPLE].ljust(_SAMPLE * length, b"\0")
+        for byte in range(_SAMPLE):
+            audio[number * _SAMPLE + byte :: frame] = side[byte::_SAMPLE]
+    return bytes(audio)
