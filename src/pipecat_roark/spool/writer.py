@@ -37,7 +37,7 @@ MAX_BACKLOG = 64
 NOTE_SECS = 0.5
 """How often the tail of the recording is written."""
 DRAFT_SECS = 0.05
-"""How often a draft of `call-ended` is made at most; what is finished is in it by then."""
+"""How long after something has finished a draft of `call-ended` is made that has it."""
 GROWN_SECS = 2.0
 """How often one is made while a turn only goes on."""
 DRAFT_SHARE = 0.1
@@ -173,12 +173,15 @@ class SpoolWriter:
                     began = time.thread_time()
                     self._draft.replace(draft(self._audio_bytes > 0))
                     busy_secs = (time.thread_time() - began) / DRAFT_SHARE
-                    draft_due, grown_due = now + max(DRAFT_SECS, busy_secs), now + GROWN_SECS
+                    draft_due, grown_due = now + busy_secs, now + GROWN_SECS
                 if drafts or (notes and self._draft.short):
                     self._append(*self._draft.changes(self._audio_bytes))
                 elif notes:
                     self._append({})  # the call is alive
-            await self._alarm.wait(min(note_due, draft_due) if self._changed else note_due)
+            if not self._changed:
+                await self._alarm.wait(note_due)
+            if self._changed:  # what happens at the same time makes one draft
+                await asyncio.sleep(DRAFT_SECS)
 
     async def close(self, *, done: bool) -> None:
         """Release the call; with `done`, remove it from the disk."""
