@@ -124,7 +124,7 @@ async def test_what_the_deadline_leaves_is_delivered_later(
 ) -> None:
     """Nothing is lost: the log says what waits, and the next delivery sends all of it."""
     async with LocalRoark(tmp_path / "away", middlewares=[fault]) as away:
-        receipt = await hold(away, spool_dir, deadline_secs=2)  # each chunk is tried
+        receipt = await hold(away, spool_dir, deadline_secs=3)  # each chunk is tried
     assert receipt.lost == ()
     assert not receipt.whole
     assert {(gap.what, gap.count) for gap in receipt.spooled} == {
