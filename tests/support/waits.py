@@ -22,22 +22,16 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
-    UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
-    VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from support.calls import (
-    FRAME_SECS,
     OUT_RATE,
-    START_SECS,
-    STOP_SECS,
     PacedOutput,
     ScriptedInput,
     tone,
-    vad,
 )
 from support.transcripts import said
 from support.voices import BASE_BRACKETS, SentenceVoice
@@ -83,18 +77,11 @@ def stamp(step: str) -> None:
 class Microphone(ScriptedInput):
     """A detector that only says when speech begins and ends."""
 
-    async def _detect(self, *, sounds: bool) -> None:
-        self._sure_secs = FRAME_SECS + (self._sure_secs if sounds is self._sounds else 0)
-        self._sounds = sounds
-        if sounds and not self._speaks and self._sure_secs > START_SECS - FRAME_SECS / 2:
-            self._speaks = True
-            await self.push_frame(vad(VADUserStartedSpeakingFrame, START_SECS))
-            await self.push_frame(UserStartedSpeakingFrame())
-        elif not sounds and self._speaks and self._sure_secs > STOP_SECS - FRAME_SECS / 2:
-            self._speaks = False
+    async def push_frame(self, frame: Frame, *way: Any) -> None:
+        if isinstance(frame, VADUserStoppedSpeakingFrame):
             stamp("silence detected")
-            await self.push_frame(vad(VADUserStoppedSpeakingFrame, STOP_SECS))
-            self.hushed.set()
+        if way or not isinstance(frame, UserStoppedSpeakingFrame):
+            await super().push_frame(frame, *way)
 
 
 class Loudspeaker(PacedOutput):
