@@ -165,9 +165,10 @@ class SpoolWriter:
             drafts = now >= draft_due and (self._changed or (self._grown and now >= grown_due))
             if notes:
                 note_due = now + NOTE_SECS
-            with guard:
-                if notes:
+                with guard:
                     self._note_tail(tail(self._tail))
+                await asyncio.sleep(0)  # one piece of work at a time holds up the event loop less
+            with guard:
                 if drafts:
                     self._changed = self._grown = False
                     began = time.thread_time()
