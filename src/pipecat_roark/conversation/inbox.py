@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from pipecat_roark.conversation.checks import check, check_value
 from pipecat_roark.conversation.turns import Conversation
+from pipecat_roark.moments import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipecat_roark.guard import ErrorBoundary
 
+LATE_NS = 10 * SECOND
+"""How late an event may come and still be applied in its turn. A callback is late by far less."""
 INBOX_LIMIT = 512
-"""How many events wait for earlier ones; a late callback leaves far fewer behind."""
-_BATCH = 64
+"""How many events wait at most, however short the time is in which they come."""
+_BATCH = 32
 """How many of the oldest events are applied together, as this copies the latest turns."""
 _ADDING: tuple[Callable[..., None], ...] = (
     Conversation.audio_made,
@@ -80,8 +83,9 @@ class Inbox:
                 before.args = (amount, *(rest if verb is Conversation.audio_made else args[1:]))
             else:
                 self._events.insert(place, _Event(kind, at, verb, args, kwargs))
-        if len(self._events) > INBOX_LIMIT:
-            batch = self._events[:_BATCH]
+        batch = self._events[:_BATCH]
+        is_old = len(batch) == _BATCH and self._events[-1].at - batch[-1].at > LATE_NS
+        if is_old or len(self._events) > INBOX_LIMIT:
             self._conversation = self._applied(batch)
             del self._events[: len(batch)]
 

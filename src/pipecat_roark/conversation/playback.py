@@ -27,9 +27,12 @@ from dataclasses import dataclass, field, replace
 
 from pipecat_roark.conversation.sounding import TAIL_SECS, Sounding
 from pipecat_roark.conversation.text import Fragment, SpokenText, whole_words
+from pipecat_roark.moments import SECOND
 
 _LIMIT = 512
 """How many texts may wait to be played; if there are more, the oldest are never going to be."""
+_LATE_NS = 10 * SECOND
+"""How long after an interruption a text that it dropped may still be played."""
 _WORD = re.compile(r"\w+")
 
 
@@ -112,6 +115,7 @@ class Playback:
         self._expected: Counter[str] = Counter()
         self._waiting: dict[int, Fragment] = {}
         self._dropped: dict[int, Fragment] = {}
+        self._dropped_at = 0
         self._number = 0
         self._opens = self._within = False
         """Whether no text of the utterance came yet, and whether it goes on."""
@@ -246,6 +250,9 @@ class Playback:
         if self._announced:
             fragments.append(Fragment(SpokenText(self._announced), self._number + 1, cut=0))
         if speaks:
+            if at - self._dropped_at > _LATE_NS:
+                self._dropped.clear()
+            self._dropped_at = at
             self._dropped.update(dropped)
             for key in [*self._dropped][:-_LIMIT]:
                 del self._dropped[key]
