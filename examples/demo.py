@@ -147,7 +147,8 @@ async def show(console: Console, held: HeldCall, *, opens: bool) -> None:
     if not opens and not sys.stdin.isatty():  # nobody is there to look at it now
         folder = held.stored.folder.parent
         console.print(
-            f"\nTo see and hear it: pipecat-roark local --open --folder {folder}", soft_wrap=True
+            f"\nTo see and hear it: uv run pipecat-roark local --open --folder {folder}",
+            soft_wrap=True,
         )
         return
     console.print(f"\nSee and hear it: {held.page}  (Ctrl-C ends)", soft_wrap=True)

@@ -190,7 +190,7 @@ async def test_deliver_shows_each_call(
         await asyncio.to_thread(broken.touch)
         assert await deliver() == (2, "1 of 1 broken: its first line is damaged\n")
         await asyncio.to_thread(broken.unlink)
-        assert await deliver() == (0, "")
+        assert await deliver() == (0, "No call of this API key waits.\n")
 
 
 async def test_deliver_leaves_the_calls_of_others(
@@ -207,7 +207,8 @@ async def test_deliver_leaves_the_calls_of_others(
         monkeypatch.setenv("ROARK_BASE_URL", roark.url)
         assert await asyncio.to_thread(main, ["deliver", str(spool_dir)]) == 0
         assert capsys.readouterr().out == (
-            "2 of the calls wait for another API key or base URL. "
+            "No call of this API key waits.\n"
+            "Waiting for another API key or base URL: 2 of the calls. "
             "--any-key delivers them with this one.\n"
         )
         assert roark.calls == {}

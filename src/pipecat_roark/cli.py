@@ -107,8 +107,8 @@ def _add_deliver(add: _Add) -> None:
             "Deliver the calls that a deadline or a crash left in spools: once, for ever, or until "
             "they are empty. Calls that somebody holds are left alone. The API key is that of "
             "ROARK_API_KEY. Calls that were captured for another key or base URL stay there. Exits "
-            "with 0 if nothing is left, 1 if something is, and 2 if a call or an option can't be "
-            "used. SIGTERM and Ctrl-C let it finish the calls at hand."
+            "with 0 if nothing is left for this key, 1 if something is, and 2 if a call or an "
+            "option can't be used. SIGTERM and Ctrl-C let it finish the calls at hand."
         ),
     )
     how = deliver.add_mutually_exclusive_group()
@@ -227,7 +227,7 @@ async def _deliver(recoveries: list[Recovery], options: argparse.Namespace) -> i
             status = await drain.once(lambda call: _print_line(_describe(call)))
     if others := sum(recovery.others for recovery in recoveries):
         _print_line(
-            f"{others} of the calls wait for another API key or base URL. "
+            f"Waiting for another API key or base URL: {others} of the calls. "
             "--any-key delivers them with this one."
         )
     return status

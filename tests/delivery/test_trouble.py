@@ -8,7 +8,7 @@ from pipecat_roark.delivery.trouble import REPORT_SECS, Trouble
 BUSY = DeliveryError("Roark answered 503")
 BEGINS = (
     "WARNING Call call-1 can't be delivered at the moment: Roark answered 503. "
-    "Every request is tried again until the call has ended."
+    "Every request is tried again as long as there is time."
 )
 
 

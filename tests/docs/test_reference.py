@@ -201,12 +201,12 @@ def test_lines_for_a_shell_fit_what_is_here(words: list[str]) -> None:
             assert variable.partition("=")[0] == settings.API_KEY_VARIABLE
         case ["cp", sample, ".env"]:
             assert (ROOT / sample).exists()
-        case ["pcc", "secrets", "set", name, "--file", ".env"]:
+        case ["pipecat", "cloud", "secrets", "set", name, "--file", ".env"]:
             assert name == value("examples/pcc-deploy.toml", "secret_set")
-        case ["pcc", "agent", "delete", name]:
+        case ["pipecat", "cloud", "agent", "delete", name]:
             assert name == value("examples/pcc-deploy.toml", "agent_name")
         case _:
-            assert words == ["pcc", "deploy"]
+            assert words == ["pipecat", "cloud", "deploy"]
 
 
 def test_two_commands_need_nothing_but_pip() -> None:

@@ -30,7 +30,7 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     try:
         call = SpooledCall.create(tmp_path / "spool", "call#1", OWNER)
         call.write_chunk(0, b"\x01" * 400)
-        call.write_tail(1, records_of(b"\x02" * 4))
+        call.write_tail(1, records_of(b"\x02" * 404))
     finally:
         os.umask(umask)
     call.release(done=False)
@@ -43,12 +43,12 @@ def test_a_call_is_private_and_comes_back(tmp_path: Path) -> None:
     taken = SpooledCall.lock(folder)
     assert taken is not None
     assert taken.read().pipecat_call_id == "call#1"
-    taken.adopt_tail()
-    assert taken.chunks() == {0: 400, 1: 4}
-    assert taken.read_chunk(1) == b"\x02" * 4
+    taken.adopt_tail(400)
+    assert taken.chunks() == {0: 400, 1: 400, 2: 4}
+    assert taken.read_chunk(1) + taken.read_chunk(2) == b"\x02" * 404
     taken.remove_chunk(0)
     taken.remove_chunk(0)
-    assert taken.chunks() == {1: 4}
+    assert taken.chunks() == {1: 400, 2: 4}
     taken.release(done=True)
     assert waiting(tmp_path / "spool") == []
 
@@ -78,11 +78,11 @@ def test_the_tail_follows_the_chunk(begun: bool, tmp_path: Path) -> None:  # noq
     if begun:
         call.write_tail(2, records_of(three))
     assert len(list(call.path.glob("*.ends"))) == 1
-    call.adopt_tail()
+    call.adopt_tail(400)
     assert call.chunks() == {2: 4}
     assert call.read_chunk(2) == three
     assert not list(call.path.glob("*.ends"))
-    call.adopt_tail()
+    call.adopt_tail(400)
     assert call.chunks() == {2: 4}
     call.release(done=True)
 
@@ -109,7 +109,7 @@ def test_a_process_may_die_between_chunk_and_tail(
     call = SpooledCall.create(tmp_path, "call#1", OWNER)
     call.write_chunk(0, b"\x01" * 4)
     call.write_tail(0, records_of(tail))
-    call.adopt_tail()
+    call.adopt_tail(400)
     assert call.chunks() == chunks
     call.release(done=True)
 

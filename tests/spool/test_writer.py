@@ -59,7 +59,7 @@ async def test_a_machine_that_stays_in_trouble_costs_the_spool(
         writer.keep_chunk(0, bytes(100))
         assert not await writer.flushed()
     (line,) = warned
-    assert "not kept in the spool any more: Too many open files." in line
+    assert "any more: Too many open files." in line
     await writer.close(done=True)
 
 

@@ -202,7 +202,8 @@ class Delivery:
                 for _ in range(self._spool.unkept):
                     self._ledger.lost(CHUNK, _NO_ROOM)
             self._ledger.close(self._clock() - began, spooled=self._spool.healthy)
-            _log_receipt(self._label, self.receipt)
+            came = "was in the spool" if self._resumed else "has ended"
+            _log_receipt(f"Call {self._label}", came, self.receipt)
             await self._client.aclose()
             await self._spool.close(done=not self.receipt.spooled)
 
@@ -284,10 +285,10 @@ class Delivery:
             )
 
 
-def _log_receipt(label: str, receipt: Receipt) -> None:
+def _log_receipt(call: str, came: str, receipt: Receipt) -> None:
     """Log what arrived, and what did not."""
     logger.info(
-        f"Call {label} has ended: {receipt.chunks.delivered} of "
+        f"{call} {came}: {receipt.chunks.delivered} of "
         f"{receipt.chunks.captured} audio chunks are at Roark, {receipt.delivered_bytes} bytes."
     )
     missing = " ".join(
@@ -296,4 +297,4 @@ def _log_receipt(label: str, receipt: Receipt) -> None:
         if losses
     )
     if missing:
-        logger.warning(f"Call {label} is not whole at Roark. {missing}")
+        logger.warning(f"{call} is not whole at Roark. {missing}")

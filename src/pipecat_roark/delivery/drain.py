@@ -108,7 +108,16 @@ class Drain:
         Returns:
             The exit status: 0 if nothing is left, 1 if something is, 2 if a call can't be read.
         """
-        await self._round(show, even_if_away=True)
+        shown = 0
+
+        def count(call: Recovered) -> None:
+            nonlocal shown
+            shown += 1
+            show(call)
+
+        await self._round(count, even_if_away=True)
+        if not shown:
+            self._say("No call of this API key waits.")
         return await self._status()
 
     async def watch(self) -> int:

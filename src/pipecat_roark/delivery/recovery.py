@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from pipecat_roark.delivery.client import RoarkClient
-from pipecat_roark.delivery.delivery import ENDED, Delivery
+from pipecat_roark.delivery.delivery import CHUNK_BYTES, ENDED, Delivery
 from pipecat_roark.spool.folder import (
     SpooledCall,
     age_secs,
@@ -276,7 +276,7 @@ def _claim(folder: Path) -> _Claim | None:
         journal = call.read()
         call.append(b"\n")  # so that the next line is not appended to one that was cut short
         if journal.recorded and not journal.finished:
-            call.adopt_tail()
+            call.adopt_tail(CHUNK_BYTES)
         events = {
             name: event for name, event in journal.events.items() if name not in journal.arrived
         }

@@ -49,7 +49,7 @@ class Trouble:
             self._reported = True
             logger.warning(
                 f"Call {self._label} can't be delivered at the moment: {error}. "
-                "Every request is tried again until the call has ended."
+                "Every request is tried again as long as there is time."
             )
 
     def arrived(self, key: str | int) -> None:

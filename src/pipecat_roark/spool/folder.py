@@ -153,16 +153,16 @@ class SpooledCall:
             if file.suffix == _CHUNK
         }
 
-    def adopt_tail(self) -> None:
-        """Turn the tail that a dead process left into a chunk."""
+    def adopt_tail(self, chunk_bytes: int) -> None:
+        """Turn the tail that a dead process left into chunks of a size at most."""
         tails = tails_in(self.path)
         if not tails:
             return
         index, pcm = read_tail(tails[-1])
         if index in (chunks := self.chunks()):  # it died after the chunk, before the tail
             index, pcm = index + 1, pcm[chunks[index] :]
-        if pcm:
-            write_whole(self._file(index), pcm)
+        for number, start in enumerate(range(0, len(pcm), chunk_bytes)):
+            write_whole(self._file(index + number), pcm[start : start + chunk_bytes])
         for file in tails:
             file.unlink()
 

@@ -254,8 +254,8 @@ class SpoolWriter:
         if self.healthy:
             self.healthy = False
             logger.warning(
-                f"Call {self._pipecat_call_id} is not kept in the spool any more: {why}. "
-                "What Roark doesn't take in time will be lost."
+                f"Call {self._pipecat_call_id} is not kept in the spool {self.spool_dir} any more: "
+                f"{why}. What Roark doesn't take in time will be lost."
             )
 
 
