@@ -1,0 +1,77 @@
+"""Tests that mostly wait in real time, held at once: those of a module that are marked `at_once`.
+
+The first of them to run holds them all, so many at a time; then each passes or fails by itself.
+They share an event loop and a local Roark, in which each looks at its own calls. Each has log lines
+and a folder of its own. Other fixtures are not for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from inspect import signature
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from support.surroundings import TEST, collected, reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import pytest
+
+    from pipecat_roark.local import LocalRoark
+
+PLACES = 6
+"""How many calls a slow machine can hold in one thread."""
+APART_SECS = 0.1
+"""Calls begin one after another: a beginning stops the event loop for a moment."""
+
+
+class AtOnce:
+    """Tests of a module that are held at once, instead of each when its turn comes.
+
+    Args:
+        tests: The tests.
+        places: How many are held at a time.
+    """
+
+    def __init__(self, tests: list[pytest.Function], places: int = PLACES) -> None:
+        self._outcomes: dict[pytest.Function, asyncio.Task[None]] = {}
+        self._bodies: dict[pytest.Function, Callable[..., Awaitable[None]]] = {}
+        self._places, self._door = asyncio.Semaphore(places), asyncio.Lock()
+        for test in tests:
+            self._bodies[test] = test.obj
+            test.obj = self._outcome_of(test)
+
+    def _outcome_of(self, test: pytest.Function) -> Callable[..., Awaitable[None]]:
+        async def outcome(**_: object) -> None:
+            if not self._outcomes:
+                await self._hold_all()
+            self._outcomes[test].result()
+
+        return outcome
+
+    async def _hold_all(self) -> None:
+        with TemporaryDirectory() as folder:
+            async with reachable(Path(folder)) as local:
+                for test in self._bodies:
+                    self._outcomes[test] = asyncio.create_task(self._hold(test, local))
+                await asyncio.wait(self._outcomes.values())
+
+    async def _hold(self, test: pytest.Function, local: LocalRoark) -> None:
+        TEST.set(test)
+        body = self._bodies[test]
+        with ExitStack() as stack:
+            given: dict[str, Any] = {
+                "local": local,
+                "log": stack.enter_context(collected("INFO")),
+                "warned": stack.enter_context(collected("WARNING")),
+                "tmp_path": Path(stack.enter_context(TemporaryDirectory())),
+                **(test.callspec.params if hasattr(test, "callspec") else {}),
+            }
+            async with self._places:
+                async with self._door:
+                    await asyncio.sleep(APART_SECS)
+                await body(**{name: given[name] for name in signature(body).parameters})
