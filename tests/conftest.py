@@ -12,7 +12,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from pipecat_roark import guard
-from support.at_once import AtOnce
+from support.at_once import AtOnce, is_for_it
 from support.surroundings import collected, reachable
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests of a module that are marked `at_once` be held at once."""
-    marked = [item for item in items if item.get_closest_marker("at_once")]
-    for _, tests in groupby(marked, key=lambda item: item.path):
-        AtOnce([test for test in tests if isinstance(test, pytest.Function)])
+    tests = [test for test in items if isinstance(test, pytest.Function) and is_for_it(test)]
+    for _, of_module in groupby(tests, key=lambda test: test.path):
+        AtOnce([*of_module])
 
 
 @pytest.fixture

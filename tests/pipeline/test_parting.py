@@ -77,6 +77,7 @@ class Avatar(FrameProcessor):
             await asyncio.sleep(frame.num_frames / frame.sample_rate)
 
 
+@pytest.mark.at_once
 @pytest.mark.parametrize("kind", AVATAR_FRAMES)
 async def test_what_an_avatar_played_is_heard(
     local: LocalRoark, kind: type[OutputAudioRawFrame]
@@ -102,6 +103,7 @@ async def test_what_an_avatar_played_is_heard(
     assert (first.interrupted, second.interrupted) == (True, False)
 
 
+@pytest.mark.at_once
 @pytest.mark.parametrize("kind", AVATAR_FRAMES)
 async def test_what_an_avatar_played_whole_is_whole(
     local: LocalRoark, kind: type[OutputAudioRawFrame]
@@ -130,6 +132,7 @@ class BrokenVoice(SentenceVoice):
             yield frame
 
 
+@pytest.mark.at_once
 async def test_speech_that_failed_is_not_heard(local: LocalRoark) -> None:
     """A text that was released without any sound was not said."""
 
@@ -153,6 +156,7 @@ class LastingVoice(SentenceVoice):
             yield frame
 
 
+@pytest.mark.at_once
 @pytest.mark.skipif(
     not hasattr(TTSSpeakFrame("x"), "interruptible"), reason="this Pipecat interrupts everything"
 )

@@ -159,6 +159,7 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
@@ -215,6 +216,7 @@ def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("buffer_size", [0, 20000])
 async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
     """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
@@ -291,6 +293,7 @@ class LateMicrophone(ScriptedInput):
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
 
@@ -310,6 +313,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_call_with_the_callers_own_may_be_spooled(
     local: LocalRoark, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -29,17 +29,30 @@ APART_SECS = 0.1
 """Calls begin one after another: a beginning stops the event loop for a moment."""
 
 
+def is_for_it(test: pytest.Function) -> bool:
+    """Return whether a test is marked, and will not be skipped."""
+    skipped = any(mark.args[0] for mark in test.iter_markers("skipif"))
+    marked = test.get_closest_marker("at_once") is not None
+    return marked and iscoroutinefunction(test.obj) and not skipped
+
+
+def places_of(test: pytest.Function) -> int:
+    """Return how many tests may be held at a time, by the mark of one of them."""
+    mark = test.get_closest_marker("at_once")
+    return int(mark.args[0]) if mark and mark.args else PLACES
+
+
 class AtOnce:
     """Tests of a module that are held at once, instead of each when its turn comes.
 
     Args:
         tests: The tests.
-        places: How many are held at a time.
     """
 
-    def __init__(self, tests: list[pytest.Function], places: int = PLACES) -> None:
+    def __init__(self, tests: list[pytest.Function]) -> None:
         self._outcomes: dict[pytest.Function, asyncio.Task[None]] = {}
         self._bodies: dict[pytest.Function, Callable[..., Awaitable[None]]] = {}
+        (places,) = {places_of(test) for test in tests}
         self._places, self._door = asyncio.Semaphore(places), asyncio.Lock()
         for test in tests:
             self._bodies[test] = test.obj

@@ -30,7 +30,7 @@ async def reachable(folder: Path) -> AsyncIterator[LocalRoark]:
 
 
 @contextmanager
-def collected(level: str) -> Iterator[list[str]]:
+def collected(level: str | int) -> Iterator[list[str]]:
     """Collect the lines that the library logs at a level or above."""
     lines: list[str] = []
     test = TEST.get()
@@ -38,8 +38,9 @@ def collected(level: str) -> Iterator[list[str]]:
         lambda message: lines.append(str(message).rstrip()),
         level=level,
         format="{level} {message}",
-        filter=lambda record: f"{record['name']}.".startswith("pipecat_roark.")
-        and TEST.get() is test,
+        filter=lambda record: (
+            f"{record['name']}.".startswith("pipecat_roark.") and TEST.get() is test
+        ),
     )
     yield lines
     logger.remove(sink)
