@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+pytestmark = pytest.mark.at_once
+
 
 def observed(**options: Any) -> tuple[RoarkObserver, Call]:
     """Return an observer and a pipeline with it."""
@@ -93,7 +95,6 @@ def assert_edges(turns: list[dict[str, Any]], recording: Path) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
     """Start, turns, tool call, recording and end arrive, and one line says so."""
     roark, call = observed(agent_name="Desk", agent_prompt="Be kind.")
@@ -131,7 +132,6 @@ async def test_a_call_arrives_whole(local: LocalRoark, log: list[str]) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_greeting_is_recorded_from_its_first_sample(local: LocalRoark) -> None:
     """A bot that speaks before any microphone audio is on the recording, whole (pipecat 4890)."""
     roark, call = observed()
@@ -150,7 +150,6 @@ async def test_a_greeting_is_recorded_from_its_first_sample(local: LocalRoark) -
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
@@ -198,7 +197,6 @@ async def test_the_reason_of_the_end_frame_is_sent(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_farewell_after_the_end_was_asked_for_is_kept(local: LocalRoark) -> None:
     """Words and audio that play out before the end frame arrives are there (pipecat 3141)."""
     roark, call = observed()
@@ -214,7 +212,6 @@ async def test_a_farewell_after_the_end_was_asked_for_is_kept(local: LocalRoark)
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_aflush_ends_the_call_once(local: LocalRoark) -> None:
     """However often and from wherever the end is asked for, one `call-ended` goes out."""
     roark, call = observed()
@@ -265,7 +262,6 @@ async def test_a_slow_api_moves_no_marker(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
     """Callbacks that come a second late change nothing of what is delivered."""
     held_up: set[type] = set()
@@ -290,7 +286,6 @@ async def test_held_up_callbacks_move_no_marker(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 @pytest.mark.newest
 async def test_a_report_can_be_had_during_the_call(local: LocalRoark) -> None:
     """The report grows with the call and ends with it."""
@@ -379,7 +374,6 @@ async def test_between_other_processors_a_frame_is_read_once(local: LocalRoark) 
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 @pytest.mark.parametrize("own_processor", [False, True])
 @pytest.mark.parametrize("passthrough", [False, True])
 async def test_a_recording_without_the_user_is_explained(
@@ -423,7 +417,6 @@ def test_a_repr_tells_which_call_and_no_secret() -> None:
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -> None:
     """Who waits for the end and is cancelled is told so after the call has been delivered."""
     roark, call = observed()
@@ -445,7 +438,6 @@ async def test_a_cancellation_does_not_cut_the_ending_short(local: LocalRoark) -
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_recorder_out_of_the_pipeline_is_missed(
     local: LocalRoark, warned: list[str]
 ) -> None:
@@ -462,7 +454,6 @@ async def test_a_recorder_out_of_the_pipeline_is_missed(
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_a_recorder_before_the_output_is_told(local: LocalRoark, warned: list[str]) -> None:
     """A misplaced recorder still records, and one warning says how to mend it."""
     roark = RoarkObserver(agent_id="front-desk")
@@ -556,7 +547,6 @@ async def test_an_ending_that_fails_is_said(
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 @pytest.mark.parametrize("wiring", ["task", "params", "added before the start"])
 async def test_every_wiring_captures_the_call(
     local: LocalRoark, warned: list[str], wiring: str
@@ -591,7 +581,6 @@ async def test_every_wiring_captures_the_call(
 
 
 @pytest.mark.live
-@pytest.mark.at_once
 async def test_an_observer_added_late_still_sees_the_call(local: LocalRoark) -> None:
     """An observer that comes after the start starts the call, once (pipecat 5860).
 

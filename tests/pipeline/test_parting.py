@@ -40,7 +40,7 @@ AVATAR_FRAMES: list[Any] = [
     ),
 ]
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 class Avatar(FrameProcessor):
@@ -77,7 +77,6 @@ class Avatar(FrameProcessor):
             await asyncio.sleep(frame.num_frames / frame.sample_rate)
 
 
-@pytest.mark.at_once
 @pytest.mark.parametrize("kind", AVATAR_FRAMES)
 async def test_what_an_avatar_played_is_heard(
     local: LocalRoark, kind: type[OutputAudioRawFrame]
@@ -103,7 +102,6 @@ async def test_what_an_avatar_played_is_heard(
     assert (first.interrupted, second.interrupted) == (True, False)
 
 
-@pytest.mark.at_once
 @pytest.mark.parametrize("kind", AVATAR_FRAMES)
 async def test_what_an_avatar_played_whole_is_whole(
     local: LocalRoark, kind: type[OutputAudioRawFrame]
@@ -132,7 +130,6 @@ class BrokenVoice(SentenceVoice):
             yield frame
 
 
-@pytest.mark.at_once
 async def test_speech_that_failed_is_not_heard(local: LocalRoark) -> None:
     """A text that was released without any sound was not said."""
 
@@ -156,7 +153,6 @@ class LastingVoice(SentenceVoice):
             yield frame
 
 
-@pytest.mark.at_once
 @pytest.mark.skipif(
     not hasattr(TTSSpeakFrame("x"), "interruptible"), reason="this Pipecat interrupts everything"
 )

@@ -2,7 +2,7 @@
 
 The first of them to run holds them all, so many at a time; then each passes or fails by itself.
 They share an event loop and a local Roark, in which each looks at its own calls. Each has log lines
-and a folder of its own. Other fixtures are not for them.
+and a folder of its own. A test that needs another fixture is held by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.local import LocalRoark
 
+FIXTURES = ("local", "log", "warned", "tmp_path")
 PLACES = 6
 """How many calls a slow machine can hold in one thread."""
 APART_SECS = 0.1
@@ -30,10 +31,17 @@ APART_SECS = 0.1
 
 
 def is_for_it(test: pytest.Function) -> bool:
-    """Return whether a test is marked, and will not be skipped."""
+    """Return whether a test is marked, needs no other fixture, and will not be skipped."""
     skipped = any(mark.args[0] for mark in test.iter_markers("skipif"))
     marked = test.get_closest_marker("at_once") is not None
-    return marked and iscoroutinefunction(test.obj) and not skipped
+    if not marked or skipped or not iscoroutinefunction(test.obj):
+        return False
+    return {*signature(test.obj).parameters} <= {*FIXTURES, *params_of(test)}
+
+
+def params_of(test: pytest.Function) -> dict[str, Any]:
+    """Return the values of a test's parameters."""
+    return dict(test.callspec.params) if hasattr(test, "callspec") else {}
 
 
 def places_of(test: pytest.Function) -> int:
@@ -82,7 +90,7 @@ class AtOnce:
                 "log": stack.enter_context(collected("INFO")),
                 "warned": stack.enter_context(collected("WARNING")),
                 "tmp_path": Path(stack.enter_context(TemporaryDirectory())),
-                **(test.callspec.params if hasattr(test, "callspec") else {}),
+                **params_of(test),
             }
             async with self._places:
                 async with self._door:
