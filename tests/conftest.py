@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib.metadata import version
 from itertools import groupby
@@ -45,6 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = [test for test in items if isinstance(test, pytest.Function) and is_for_it(test)]
     for _, of_module in groupby(tests, key=lambda test: test.path):
         AtOnce([*of_module])
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported out of garbage collections: each would stop calls for 0.1 s."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from support.surroundings import TEST, collected, reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     import pytest
 
@@ -28,6 +28,13 @@ PLACES = 6
 """How many calls a slow machine can hold in one thread."""
 APART_SECS = 0.1
 """Calls begin one after another: a beginning stops the event loop for a moment."""
+
+_T = TypeVar("_T")
+
+
+async def apart(waits: Coroutine[Any, Any, _T]) -> _T:
+    """Run what lets its event loop stand still on one of its own, in a thread."""
+    return await asyncio.to_thread(asyncio.run, waits)
 
 
 def is_for_it(test: pytest.Function) -> bool:
@@ -83,16 +90,16 @@ class AtOnce:
 
     async def _hold(self, test: pytest.Function, local: LocalRoark) -> None:
         TEST.set(test)
-        body = self._bodies[test]
-        with ExitStack() as stack:
-            given: dict[str, Any] = {
-                "local": local,
-                "log": stack.enter_context(collected("INFO")),
-                "warned": stack.enter_context(collected("WARNING")),
-                "tmp_path": Path(stack.enter_context(TemporaryDirectory())),
-                **params_of(test),
-            }
-            async with self._places:
-                async with self._door:
-                    await asyncio.sleep(APART_SECS)
+        async with self._places:
+            async with self._door:
+                await asyncio.sleep(APART_SECS)
+            with ExitStack() as stack:
+                given = {
+                    "local": local,
+                    "log": stack.enter_context(collected("INFO")),
+                    "warned": stack.enter_context(collected("WARNING")),
+                    "tmp_path": Path(stack.enter_context(TemporaryDirectory())),
+                    **params_of(test),
+                }
+                body = self._bodies[test]
                 await body(**{name: given[name] for name in signature(body).parameters})
