@@ -26,7 +26,7 @@ from support.waits import (
 
 if TYPE_CHECKING:
     from pipecat.observers.base_observer import BaseObserver, FramePushed
-pytestmark = [pytest.mark.live, pytest.mark.at_once]
+pytestmark = pytest.mark.live
 
 NEAR_MS = 20
 LATE_SECS = 1.0

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from pipecat_roark.local.store import StoredCall
 
-pytestmark = pytest.mark.at_once
-
 MS = 1_000_000
 STALL_SECS = 0.3
 
@@ -162,6 +160,7 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
@@ -218,6 +217,7 @@ def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("buffer_size", [0, 20000])
 async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
     """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
@@ -258,6 +258,7 @@ IN_STEP = pytest.mark.skipif(
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("buffer_size", [0, pytest.param(20000, marks=IN_STEP)])
 async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -> None:
     """Where it fills a stall with silence and lays what waited behind it, places follow."""
@@ -294,6 +295,7 @@ class LateMicrophone(ScriptedInput):
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
 
@@ -313,6 +315,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_call_with_the_callers_own_may_be_spooled(
     local: LocalRoark, tmp_path: Path
 ) -> None:
