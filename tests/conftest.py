@@ -48,9 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         AtOnce([*of_module])
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Iterator[None]:
     """Leave what has been imported out of garbage collections: each would stop calls for 0.1 s."""
     gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.fixture

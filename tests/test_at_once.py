@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.local import LocalRoark
 
-ours = logger.patch(lambda record: record.update(name="pipecat_roark.call"))
+ours = logger.patch(lambda record: record.update({"name": "pipecat_roark.call"}))
 
 
 @pytest.fixture
