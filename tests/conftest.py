@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
-from loguru import logger
 
 from pipecat_roark import guard
-from pipecat_roark.local import LocalRoark
+from support.at_once import AtOnce, is_for_it
+from support.surroundings import collected, reachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from pipecat_roark.local import LocalRoark
 
 
 # Few examples at the desk, many where nobody waits. No deadline: the machine may be busy.
@@ -37,37 +40,40 @@ def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "RERAISE", True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of a module that are marked `at_once` be held at once."""
+    tests = [test for test in items if isinstance(test, pytest.Function) and is_for_it(test)]
+    for _, of_module in groupby(tests, key=lambda test: test.path):
+        AtOnce([*of_module])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Iterator[None]:
+    """Leave what has been imported out of garbage collections: each would stop calls for 0.1 s."""
+    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
+
+
 @pytest.fixture
 def log() -> Iterator[list[str]]:
     """Collect the lines that the library logs at INFO or above."""
-    with _collected("INFO") as lines:
+    with collected("INFO") as lines:
         yield lines
 
 
 @pytest.fixture
 def warned() -> Iterator[list[str]]:
     """Collect the lines that the library logs at WARNING or above."""
-    with _collected("WARNING") as lines:
+    with collected("WARNING") as lines:
         yield lines
 
 
-@contextmanager
-def _collected(level: str) -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(
-        lambda message: lines.append(str(message).rstrip()),
-        level=level,
-        format="{level} {message}",
-        filter="pipecat_roark",
-    )
-    yield lines
-    logger.remove(sink)
-
-
 @pytest_asyncio.fixture
-async def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalRoark]:
+async def local(tmp_path: Path) -> AsyncIterator[LocalRoark]:
     """Run a local Roark and point the library at it."""
-    async with LocalRoark(tmp_path / "calls") as roark:
-        monkeypatch.setenv("ROARK_BASE_URL", roark.url)
-        monkeypatch.setenv("ROARK_API_KEY", "key-of-the-tests")
+    async with reachable(tmp_path / "calls") as roark:
         yield roark

@@ -19,6 +19,7 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, audible_secs, channel
+from support.calm import calmly
 from support.transport import ScriptedTransport
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.at_once,
     pytest.mark.filterwarnings("ignore:Field 'observers' is deprecated:DeprecationWarning"),
 ]
 SYSTEM_PROMPT = "Be kind."
@@ -71,7 +73,7 @@ def own_id_of_0_1(transport: BaseTransport, _: object) -> tuple[PipelineTask, Ro
 
 
 def quick_start_of_0_2(
-    transport: BaseTransport, runner_args: object
+    transport: BaseTransport, runner_args: SimpleNamespace
 ) -> tuple[PipelineTask, RoarkObserver]:
     """Build the quick start of 0.2.5."""
     roark = RoarkObserver(
@@ -85,7 +87,7 @@ def quick_start_of_0_2(
     task = PipelineTask(
         pipeline, params=params(observers=[roark]), conversation_id=roark.pipecat_call_id
     )
-    assert roark.pipecat_call_id == "session-7"
+    assert roark.pipecat_call_id == runner_args.session_id
     return task, roark
 
 
@@ -121,7 +123,8 @@ def own_processor_of_0_2(
 async def hold(program: Program, local: LocalRoark) -> StoredCall:
     """Hold a call of a program whose caller hangs up, as both READMEs handle it."""
     transport = ScriptedTransport()
-    task, roark = program(transport, SimpleNamespace(session_id="session-7", handle_sigint=False))
+    runner_args = SimpleNamespace(session_id=str(uuid.uuid4()), handle_sigint=False)
+    task, roark = program(transport, runner_args)
 
     @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
     async def on_disconnect(_: object, __: object) -> None:
@@ -155,7 +158,7 @@ async def test_a_program_of_an_old_release_runs_unchanged(
     program: Program, local: LocalRoark
 ) -> None:
     """Its call arrives whole, with both turns, the reason of its end and the recording."""
-    call = await hold(program, local)
+    call = await calmly(lambda: hold(program, local))
     assert call.complete, call.problems
     assert call.started is not None
     assert call.ended is not None

@@ -12,7 +12,7 @@ from scenarios import exits
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.at_once(3)]
 
 
 @pytest.mark.parametrize("spool", ["", pytest.param("spool", marks=pytest.mark.newest)])

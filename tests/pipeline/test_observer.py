@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+pytestmark = pytest.mark.at_once
+
 
 def observed(**options: Any) -> tuple[RoarkObserver, Call]:
     """Return an observer and a pipeline with it."""

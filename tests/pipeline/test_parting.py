@@ -40,7 +40,7 @@ AVATAR_FRAMES: list[Any] = [
     ),
 ]
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 class Avatar(FrameProcessor):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark, StoredCall
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 async def get_weather(params: FunctionCallParams, city: str) -> None:

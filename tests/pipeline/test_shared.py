@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.at_once,
     pytest.mark.skipif(
         not hasattr(PipelineRunner, "add_workers"),
         reason="before 1.3.0 there are no workers, and the oldest Pipecats clean up twice",

@@ -17,6 +17,7 @@ from fastapi import WebSocket  # noqa: TC002  # read by FastAPI
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 
 from pipecat_roark import RoarkObserver
+from support.at_once import apart
 from support.audio import LEFT, RIGHT, audible_secs, channel
 from support.lines import LINE_RATE, Line, Plain, Plivo, Twilio
 from support.telephone import Bot, Caller, listening, recorded
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from support.audio import Span
 
 pytestmark = pytest.mark.live
+at_once = pytest.mark.at_once(3)
 
 HELLO = recorded("weather", end=0.6)
 QUESTION = recorded("history")
@@ -44,8 +46,12 @@ TRACK_SECS = 0.03
 
 async def hold(caller: Caller, bot: Bot, local: LocalRoark) -> tuple[CallReport, StoredCall]:
     """Hold a call to its end; return what is known of it here and at Roark."""
-    async with listening(bot.answer) as url:
-        await caller.call(url)
+
+    async def holding() -> None:
+        async with listening(bot.answer) as url:
+            await caller.call(url)
+
+    await apart(holding())
     return bot.roark.report(), local.calls[bot.roark.pipecat_call_id]
 
 
@@ -105,6 +111,7 @@ def check_recording(caller: Caller, call: StoredCall, bot_secs: float = LINE_SEC
     assert audible_secs(bot, rate) == near(caller.hears, bot_secs)
 
 
+@at_once
 @pytest.mark.parametrize("loads", [1.0, 2.5])
 async def test_what_waited_in_the_socket_is_at_the_callers_time(
     local: LocalRoark, loads: float
@@ -118,6 +125,7 @@ async def test_what_waited_in_the_socket_is_at_the_callers_time(
     assert report.ended_reason == "client-disconnected"
 
 
+@at_once
 async def test_what_waited_is_where_the_callers_own_recorder_has_it(local: LocalRoark) -> None:
     """Pipecat's recorder lays it in its own way; turns are where they are audible in its file."""
     caller = Caller([(0.4, HELLO), (4.5, QUESTION)], stays=9.0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark, StoredCall
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 def arrived(stored: StoredCall) -> list[tuple[str, str, str]]:

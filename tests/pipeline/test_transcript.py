@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 async def test_an_interruption_leaves_what_was_heard(local: LocalRoark) -> None:

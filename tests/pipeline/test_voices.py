@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 VOICES = [
     SentenceVoice,

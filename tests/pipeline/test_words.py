@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 TEXTS = [
     "Hello there, this is the city guide.",

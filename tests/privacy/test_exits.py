@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipecat_roark import RoarkObserver, ToolCall, Turn
     from support.calls import Call
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 WORDS = {"public words", "secret words"}
 TOOLS = {"public tool", "secret tool"}
@@ -100,14 +100,12 @@ HOOKS: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-async def test_nothing_else_gets_out(
-    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_else_gets_out(hook: str, tmp_path: Path) -> None:
     """Each exit lets out what may leave, all of it, and nothing else."""
     if STOP is None and "frame" in hook:
         pytest.skip("this Pipecat has no frames for it")
     options, may_leave = HOOKS[hook]
-    seen, roark, call = await disclosure.hold(tmp_path, monkeypatch, **options)
+    seen, roark, call = await disclosure.hold(tmp_path, **options)
     assert seen.wire == may_leave
     assert seen.call_ended == may_leave - AUDIO
     assert seen.report == may_leave - AUDIO
@@ -130,27 +128,21 @@ async def test_nothing_else_gets_out(
 
 
 @pytest.mark.parametrize("hook", ["pause", "recorder stopped"])
-async def test_a_recorder_of_the_caller_lets_nothing_out_either(
-    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_recorder_of_the_caller_lets_nothing_out_either(hook: str, tmp_path: Path) -> None:
     """What Roark gets of it is silent; its own events are its own."""
     own = AudioBufferProcessor(num_channels=2, buffer_size=12_000)
     options, may_leave = HOOKS[hook]
-    seen, _, call = await disclosure.hold(
-        tmp_path, monkeypatch, audio_buffer_processor=own, **options
-    )
+    seen, _, call = await disclosure.hold(tmp_path, audio_buffer_processor=own, **options)
     assert seen.wire == may_leave
     assert call is not None
     assert call.complete, call.problems
 
 
-async def test_the_copies_of_the_caller_wait_for_consent_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_copies_of_the_caller_wait_for_consent_too(tmp_path: Path) -> None:
     """As far as Roark and the disk are concerned."""
     own = AudioBufferProcessor(num_channels=2, buffer_size=12_000)
     seen, roark, call = await disclosure.hold(
-        tmp_path, monkeypatch, audio_buffer_processor=own, consent_required=True
+        tmp_path, audio_buffer_processor=own, consent_required=True
     )
     assert call is None
     assert (seen.wire, seen.spool) == (NOTHING, NOTHING)
@@ -158,9 +150,9 @@ async def test_the_copies_of_the_caller_wait_for_consent_too(
     assert {loss.reason for loss in roark.receipt.lost} == {"no-consent"}
 
 
-async def test_a_pause_needs_no_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pause_needs_no_recorder(tmp_path: Path) -> None:
     """The words of that time are hidden, also where nothing is recorded."""
-    seen, _, _ = await disclosure.hold(tmp_path, monkeypatch, paused, recorded=False)
+    seen, _, _ = await disclosure.hold(tmp_path, paused, recorded=False)
     assert seen.wire == PUBLIC - AUDIO
     assert seen.report == seen.call_ended == PUBLIC - AUDIO
 

@@ -22,6 +22,7 @@ from pipecat.transports.base_transport import TransportParams
 
 from pipecat_roark import RoarkObserver
 from pipecat_roark.recording.external import ExternalRecorder
+from support.at_once import apart
 from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import OUT_RATE, Call, PacedOutput, ScriptedInput, tone
 from support.calm import calmly
@@ -159,6 +160,7 @@ async def test_an_output_in_another_pipeline_shows_when_it_speaks(
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("armed", [True, False])
 async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> None:  # noqa: FBT001
     """In a real pipeline its recording arrives, and turns begin where they are heard in it."""
@@ -215,6 +217,7 @@ def spans(call: StoredCall) -> list[tuple[float | None, float | None]]:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("buffer_size", [0, 20000])
 async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> None:
     """Turns are where it holds them after a pause, and what was said in the pause is nowhere."""
@@ -255,13 +258,14 @@ IN_STEP = pytest.mark.skipif(
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 @pytest.mark.parametrize("buffer_size", [0, pytest.param(20000, marks=IN_STEP)])
 async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -> None:
     """Where it fills a stall with silence and lays what waited behind it, places follow."""
 
     async def stall(after: float) -> None:
         await asyncio.sleep(after)
-        time.sleep(STALL_SECS)  # noqa: ASYNC251  # the whole machine stands still
+        time.sleep(STALL_SECS)  # noqa: ASYNC251  # everything of this call stands still
 
     async def script(call: Call) -> None:
         for words in ("Hello?", "Are you there?", "Goodbye."):
@@ -273,7 +277,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
         await asyncio.sleep(0.3)
         await call.end()
 
-    roark = await calmly(lambda: borrowed(script, buffer_size), own=3)
+    roark = await apart(calmly(lambda: borrowed(script, buffer_size), own=3))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
@@ -291,6 +295,7 @@ class LateMicrophone(ScriptedInput):
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
     """What waited before the call is in its recording, and places follow that."""
 
@@ -310,6 +315,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.at_once
 async def test_a_call_with_the_callers_own_may_be_spooled(
     local: LocalRoark, tmp_path: Path
 ) -> None:

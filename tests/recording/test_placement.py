@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Parts = list[FrameProcessor]
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 
 class Passing(FrameProcessor):

@@ -32,7 +32,7 @@ from support.live import PERIOD, LiveCall
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.at_once]
 
 ENDS = (EndFrame, CancelFrame, StopFrame)
 

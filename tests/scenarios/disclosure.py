@@ -8,16 +8,18 @@ holds one with a spool until the process is killed, and redacts what is secret.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
-from loguru import logger
 
 from pipecat_roark import CallReport, RoarkObserver, ToolCall, Turn
 from pipecat_roark.delivery.recovery import Recovery
@@ -25,14 +27,11 @@ from pipecat_roark.spool import tail
 from scenarios import exits
 from support.calls import OUT_RATE, Call
 from support.calm import calmly
+from support.surroundings import collected
 from support.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    import pytest
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from pipecat_roark.local import LocalRoark, StoredCall
 
@@ -52,6 +51,13 @@ MARGIN_SECS = 0.1
 """Nobody speaks for so long before and after the secret: a frame is as old as it is long."""
 AMPLITUDE = 500
 """A tone that is louder than this in any window is there."""
+HERTZ = [hertz for tones in TONES.values() for hertz in tones]
+PROBES = np.column_stack(
+    [
+        np.hanning(WINDOW) * np.exp(-2j * np.pi * hertz * np.arange(WINDOW) / OUT_RATE)
+        for hertz in HERTZ
+    ]
+).astype(np.complex64)
 
 
 def read(text: str | bytes) -> set[str]:
@@ -62,36 +68,34 @@ def read(text: str | bytes) -> set[str]:
 
 def hear(pcm: bytes) -> set[str]:
     """Return the tones that can be heard in interleaved audio, on either channel."""
-    samples = np.frombuffer(pcm[: len(pcm) // 4 * 4], "<i2").reshape(-1, 2)
-    return {
-        name
-        for name, tones in TONES.items()
-        for hertz in tones
-        for side in (0, 1)
-        if _loudest(samples[:, side], hertz) > AMPLITUDE
+    samples = np.frombuffer(pcm[: len(pcm) // (4 * WINDOW) * 4 * WINDOW], "<i2")
+    windows = samples.reshape(-1, WINDOW, 2).swapaxes(1, 2).astype(np.float32)
+    loudest = np.abs(windows @ PROBES).max(axis=(0, 1), initial=0) * 4 / WINDOW
+    heard = {
+        hertz for hertz, amplitude in zip(HERTZ, loudest, strict=True) if amplitude > AMPLITUDE
     }
+    return {name for name, tones in TONES.items() if not heard.isdisjoint(tones)}
 
 
-def _loudest(samples: NDArray[np.int16], hertz: float) -> float:
-    """Return the largest amplitude of a tone in any window."""
-    windows = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW).astype(np.float64)
-    if not len(windows):
-        return 0.0
-    at = np.hanning(WINDOW) * np.exp(-2j * np.pi * hertz * np.arange(WINDOW) / OUT_RATE)
-    return float(np.abs(windows @ at).max() * 4 / WINDOW)
+def found_in(folder: Path, known: dict[Path, tuple[int, int]] | None = None) -> set[str]:
+    """Return what can be read or heard in all files of a folder.
 
-
-def found_in(folder: Path) -> set[str]:
-    """Return what can be read or heard in all files of a folder."""
-    found = set()
+    Args:
+        folder: The folder.
+        known: Files as they were when they were last looked at: these are left out.
+    """
+    found, known = set[str](), {} if known is None else known
     for path in folder.rglob("*"):
-        if path.is_file():
+        about = path.stat()
+        state = about.st_mtime_ns, about.st_size
+        if path.is_file() and known.get(path) != state:
             data = path.read_bytes()
             found |= read(data)
             if path.suffix == ".ends":
                 data = tail.replay(data)
             if path.suffix in {".pcm", ".ends", ".wav"}:
                 found |= hear(data[44:] if path.suffix == ".wav" else data)
+            known[path] = state
     return found
 
 
@@ -124,7 +128,6 @@ class Exits:
 
 async def hold(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     around: Around | None = None,
     *,
     before_end: Callable[[RoarkObserver], None] | None = None,
@@ -138,7 +141,6 @@ async def hold(
 
     Args:
         folder: Where everything is written.
-        monkeypatch: Points the observer at Roark.
         around: Returns an async context in which the secret part happens.
         before_end: Is called when all is said.
         recorded: Whether the recorder is in the pipeline.
@@ -151,14 +153,13 @@ async def hold(
 
     async def once() -> tuple[Exits, RoarkObserver, StoredCall | None]:
         where = folder / str(next(tries))
-        return await _hold(where, monkeypatch, around, before_end, recorded=recorded, **options)
+        return await _hold(where, around, before_end, recorded=recorded, **options)
 
     return await calmly(once, MARGIN_SECS)
 
 
 async def _hold(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     around: Around | None,
     before_end: Callable[[RoarkObserver], None] | None,
     *,
@@ -166,12 +167,12 @@ async def _hold(
     **options: Any,
 ) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     seen, spool_dir = Exits(), folder / "spool"
-    with _logged() as lines:
+    with collected(0) as lines:
         async with exits.roark(folder / "calls") as local:
-            monkeypatch.setenv("ROARK_BASE_URL", local.url)
-            roark = RoarkObserver(
-                agent_id="front-desk", api_key="key", spool_dir=spool_dir, **options
-            )
+            with patch.dict(os.environ, {"ROARK_BASE_URL": local.url}):
+                roark = RoarkObserver(
+                    agent_id="front-desk", api_key="key", spool_dir=spool_dir, **options
+                )
             _listen(roark, seen)
             watching = asyncio.create_task(_watch(spool_dir, seen))
             toolbox = Toolbox()
@@ -234,20 +235,11 @@ def _listen(roark: RoarkObserver, seen: Exits) -> None:
 
 async def _watch(spool_dir: Path, seen: Exits) -> None:
     """Look again and again at what is on disk."""
+    known = dict[Path, tuple[int, int]]()
     while True:
         with suppress(OSError):  # files come and go
-            seen.spool |= await asyncio.to_thread(found_in, spool_dir)
+            seen.spool |= await asyncio.to_thread(found_in, spool_dir, known)
         await asyncio.sleep(0.05)
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(
-        lambda message: lines.append(str(message)), level=0, filter="pipecat_roark", diagnose=True
-    )
-    yield lines
-    logger.remove(sink)
 
 
 async def speak_until_killed(call_id: str) -> None:

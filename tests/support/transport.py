@@ -17,7 +17,9 @@ class ScriptedTransport(BaseTransport):
 
     def __init__(self) -> None:
         super().__init__()
-        params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+        params = TransportParams(
+            audio_in_enabled=True, audio_out_enabled=True, audio_out_end_silence_secs=0
+        )
         self._microphone, self._loudspeaker = ScriptedInput(params), PacedOutput(params)
         self._register_event_handler("on_client_connected")
         self._register_event_handler("on_client_disconnected")

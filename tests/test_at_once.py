@@ -1,0 +1,87 @@
+"""Tests that are held at once are as good as if each were held when its turn comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from loguru import logger
+
+from support.at_once import TRIES, AtOnce
+from support.calm import STALL_SECS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pipecat_roark.local import LocalRoark
+
+ours = logger.patch(lambda record: record.update({"name": "pipecat_roark.call"}))
+
+
+@pytest.fixture
+def held(request: pytest.FixtureRequest) -> Callable[..., list[Callable[[], Awaitable[None]]]]:
+    """Let tests be held at once, and return how each of them is run."""
+
+    def hold(*bodies: Callable[..., Awaitable[None]]) -> list[Callable[[], Awaitable[None]]]:
+        tests = [
+            pytest.Function.from_parent(request.node.parent, name=body.__name__, callobj=body)
+            for body in bodies
+        ]
+        AtOnce(tests)
+        return [test.obj for test in tests]
+
+    return hold
+
+
+async def test_each_passes_or_fails_by_itself(
+    held: Callable[..., list[Callable[[], Awaitable[None]]]],
+) -> None:
+    """They run side by side, each with its own lines."""
+    here = [asyncio.Event(), asyncio.Event()]
+
+    async def passes(local: LocalRoark, warned: list[str]) -> None:
+        here[0].set()
+        await asyncio.wait_for(here[1].wait(), 10)
+        ours.warning("one")
+        await asyncio.sleep(0)
+        assert local.calls == {}
+        assert warned == ["WARNING one"]
+
+    async def fails(warned: list[str]) -> None:
+        here[1].set()
+        await asyncio.wait_for(here[0].wait(), 10)
+        ours.warning("two")
+        assert warned == ["WARNING one"]
+
+    first, second = held(passes, fails)
+    await first()
+    with pytest.raises(AssertionError, match="two"):
+        await second()
+
+
+async def test_a_failure_counts_unless_the_machine_stood_still(
+    held: Callable[..., list[Callable[[], Awaitable[None]]]],
+) -> None:
+    """Then the test is held again."""
+    tries = dict.fromkeys(("disturbed", "wrong"), 0)
+
+    async def disturbed() -> None:
+        tries["disturbed"] += 1
+        if tries["disturbed"] == 1:
+            time.sleep(2 * STALL_SECS)  # noqa: ASYNC251  # as the machine
+            pytest.fail("too late")
+
+    async def wrong() -> None:
+        await asyncio.sleep(0)
+        tries["wrong"] += 1
+        pytest.fail("as ever")
+
+    (fails,) = held(wrong)
+    with pytest.raises(pytest.fail.Exception, match="as ever"):
+        await fails()
+    (passes,) = held(disturbed)
+    await passes()
+    assert tries["disturbed"] > 1
+    assert tries["wrong"] < TRIES
