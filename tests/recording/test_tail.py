@@ -41,7 +41,7 @@ class Disk:
         if tail.chunk != self._tail.chunk:
             self._tail, self._file = Tail(tail.chunk), b""
         records = tail.records(self._tail)
-        self._tail, self._file = tail, self._file + records
+        self._tail, self._file = tail.written(), self._file + records
         self.written += len(records)
         sides = np.frombuffer(replay(self._file), "<i2").reshape(-1, 2)
         start = sum(map(len, chunks)) // 4

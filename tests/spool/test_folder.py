@@ -91,6 +91,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     """A process that holds many calls one after the other does not run out of descriptors."""
     before = len(list(Path("/dev/fd").iterdir()))
     call = spooled_call(tmp_path, "call-started", live=True)
+    call.write_tail(2, records_of(b"\x01" * 4))
     assert SpooledCall.lock(call.path) is None
     call.release(done=False)
     taken = SpooledCall.lock(call.path)

@@ -37,6 +37,8 @@ def test_only_what_changed_is_written() -> None:
     records += second.records(first)
     assert second.records(first) == tail(second.ends[0]).records(Tail())
     assert replay(records) == b"aaxxbb\0\0CC\0\0dd\0\0"
+    assert second.records(first.written()) == second.records(first)
+    assert (first.written().size, first.written().next(0, lambda *_: second.ends)) == (12, second)
     third = tail(ChannelEnd(4, b""), ChannelEnd(2, b""))
     assert replay(records + third.records(second)) == b"aaxxbb\0\0"
     assert third.records(third) == b""

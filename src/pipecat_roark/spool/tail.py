@@ -60,6 +60,11 @@ class Tail(NamedTuple):
             if end.pcm or old.start + len(old.pcm) > end.start
         )
 
+    def written(self) -> Tail:
+        """Return this tail as it is when all of it is on disk, and nothing in memory."""
+        user, bot = (ChannelEnd(end.start + len(end.pcm), b"", end.settled) for end in self.ends)
+        return Tail(self.chunk, (user, bot))
+
 
 def replay(records: bytes) -> bytes:
     """Return the audio that the records of a tail make, interleaved."""

@@ -199,7 +199,7 @@ class SpoolWriter:
         before = self._tail if self._tail.chunk == tail.chunk else Tail(tail.chunk)
         if tail.size and not self._audio_bytes:
             self.note_change()  # the draft must mention the recording
-        self._tail, records = tail, tail.records(before)
+        self._tail, records = tail.written(), tail.records(before)
 
         def write(call: SpooledCall) -> None:
             try:
