@@ -182,6 +182,31 @@ def test_a_file_that_finds_no_room_leaves_nothing(
     call.release(done=True)
 
 
+def test_a_tail_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what was written before, nor what a chunk left of it; the next one is there again."""
+    call = spooled_call(tmp_path, live=True, chunks=0)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    for chunks in (0, 1):
+        call.write_tail(0, records_of(b"\x01" * 8))
+        for index in range(chunks):
+            call.write_chunk(index, b"\x01" * 4)
+            call.remove_chunk(index)
+        with monkeypatch.context() as patch:
+            patch.setattr("pipecat_roark.spool.files._write", fail)
+            with pytest.raises(OSError, match="full"):
+                call.write_tail(chunks, records_of(b"\x02" * 4))
+        assert not list(call.path.glob("*.ends"))
+    call.write_tail(1, records_of(b"\x03" * 4))
+    call.adopt_tail(400)
+    assert call.read_chunk(1) == b"\x03" * 4
+    call.release(done=True)
+
+
 def test_a_spool_that_is_not_there_is_empty(tmp_path: Path) -> None:
     """Nothing is made of it."""
     assert waiting(tmp_path / "spool") == []

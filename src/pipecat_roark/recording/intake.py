@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipecat_roark.recording.utterance import LateEnd, Sound
 
 
-LAY_NS = SECOND // 2
+LAY_NS = SECOND
 """How long frames wait at most to be laid together."""
 _MIN_RATE, _MAX_RATE = 1000, 768_000
 """Sample rates in Hz that speech can have: a wrong one would stretch a frame over minutes."""
