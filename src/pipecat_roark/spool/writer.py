@@ -80,8 +80,8 @@ class SpoolWriter:
         self._owner = owner
         self._call = call
         self._thread = Thread("roark-spool")
-        self._alarm = Alarm()
-        self._changed = self._grown = False
+        self._changed = Alarm()
+        self._grown = False
         self._draft = Draft()
         self._tail = Tail()
         self._kept_bytes = 0
@@ -96,9 +96,8 @@ class SpoolWriter:
     def note_change(self, *, growing: bool = False) -> None:
         """Have the draft made anew, at once or in a while."""
         self._grown = True
-        if not (growing or self._changed):
-            self._changed = True
-            self._alarm.ring()
+        if not growing:
+            self._changed.ring()
 
     def keep_event(self, name: str, event: bytes) -> None:
         """Keep an event that is about to be sent."""
@@ -158,11 +157,11 @@ class SpoolWriter:
             tail: Returns the tail as of now, given the one before.
         """
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
-        note_due = draft_due = grown_due = clock()
+        note_due = rested_at = grown_due = clock()
         while self.healthy:
             now = clock()
             notes = now >= note_due
-            drafts = now >= draft_due and (self._changed or (self._grown and now >= grown_due))
+            drafts = self._changed.rung or (self._grown and now >= grown_due)
             if notes:
                 note_due = now + NOTE_SECS
                 with guard:
@@ -170,19 +169,19 @@ class SpoolWriter:
                 await asyncio.sleep(0)  # one piece of work at a time holds up the event loop less
             with guard:
                 if drafts:
-                    self._changed = self._grown = False
+                    self._changed.reset()
+                    self._grown = False
                     began = time.thread_time()
                     self._draft.replace(draft(self._audio_bytes > 0))
                     busy_secs = (time.thread_time() - began) / DRAFT_SHARE
-                    draft_due, grown_due = now + busy_secs, now + GROWN_SECS
+                    rested_at, grown_due = now + busy_secs, now + GROWN_SECS
                 if drafts or (notes and self._draft.short):
                     self._append(*self._draft.changes(self._audio_bytes))
-                elif notes:
+                else:
                     self._append({})  # the call is alive
-            if not self._changed:
-                await self._alarm.wait(note_due)
-            if self._changed:  # what happens at the same time makes one draft
-                await asyncio.sleep(DRAFT_SECS)
+            await self._changed.wait(note_due)
+            if self._changed.rung:  # what happens at the same time makes one draft
+                await asyncio.sleep(max(DRAFT_SECS, rested_at - clock()))
 
     async def close(self, *, done: bool) -> None:
         """Release the call; with `done`, remove it from the disk."""
