@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class ChannelEnd(NamedTuple):
@@ -19,5 +19,5 @@ class ChannelEnd(NamedTuple):
     settled: int = 0
 
 
-ChannelEnds = tuple[ChannelEnd, ChannelEnd]
+ChannelEnds: TypeAlias = tuple[ChannelEnd, ChannelEnd]
 """Those of the user and of the bot."""

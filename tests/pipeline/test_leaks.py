@@ -23,7 +23,7 @@ from support.stage import Clock, Sink, start
 if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
 
-CALLS = 60
+CALLS = 200
 A_FEW = 10
 """What the event loop's pool of threads and the local Roark's connections may come to."""
 

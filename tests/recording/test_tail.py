@@ -39,7 +39,7 @@ class Disk:
         chunks = self._feed.chunks
         tail = self._tail.next(len(chunks), self._feed.recorder.tail)
         if tail.chunk != self._tail.chunk:
-            self._tail, self._file = Tail(tail.chunk), b""
+            self._file = b""
         records = tail.records(self._tail)
         self._tail, self._file = tail.written(), self._file + records
         self.written += len(records)

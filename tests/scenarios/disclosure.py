@@ -85,17 +85,20 @@ def found_in(folder: Path, known: dict[Path, tuple[int, int]] | None = None) -> 
         known: Files as they were when they were last looked at: these are left out.
     """
     found, known = set[str](), {} if known is None else known
+    looked = dict[Path, tuple[int, int]]()
     for path in folder.rglob("*"):
         about = path.stat()
         state = about.st_mtime_ns, about.st_size
         if path.is_file() and known.get(path) != state:
             data = path.read_bytes()
             found |= read(data)
-            if path.suffix == ".ends":
-                data = tail.replay(data)
+            if path.suffix == ".ends":  # also what a later record has replaced
+                data = b"".join(pcm for _, _, pcm in tail.parsed(data))
+                data = np.repeat(np.frombuffer(data, "<i2"), 2).tobytes()
             if path.suffix in {".pcm", ".ends", ".wav"}:
                 found |= hear(data[44:] if path.suffix == ".wav" else data)
-            known[path] = state
+            looked[path] = state
+    known.update(looked)  # only now: if a file went meanwhile, all are looked at again
     return found
 
 

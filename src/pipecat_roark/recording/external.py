@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
 from pipecat_roark import compat
-from pipecat_roark.channel import ChannelEnd
+from pipecat_roark.channel import ChannelEnd, ChannelEnds
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.layout import Layout
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.moments import OffsetMs, Speaker
     from pipecat_roark.recording.listener import Listener
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipecat_roark.channel import ChannelEnd
+from pipecat_roark.channel import ChannelEnd, ChannelEnds
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
@@ -20,7 +20,6 @@ from pipecat_roark.silence import silence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipecat_roark.channel import ChannelEnds
     from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
     from pipecat_roark.spans import Spans
 

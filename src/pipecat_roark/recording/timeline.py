@@ -33,7 +33,7 @@ from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.track import Track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Hashable, Iterator
 
     from pipecat_roark.moments import Frames, Speaker
 
@@ -101,7 +101,9 @@ class Timeline:
 
     def peek(self) -> tuple[bytes, bytes]:
         """Return the audio that is laid and not removed, with silence behind the shorter track."""
-        return self._pad(Track.peek)
+        user, bot = (_mix([track.peek() for track in lines]) for lines in self._tracks.values())
+        length = max(len(user), len(bot))
+        return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
 
     def preview(self, speaker: Speaker, start: int, now_ns: int) -> tuple[bytes, int]:
         """Return the audio of a speaker that was not removed, as it looks now.
@@ -157,11 +159,6 @@ class Timeline:
         paced = self._paced or speaker == "user"
         opens = speaker == "user"
         return Track(self.rate, self.origin_ns, paced=paced, opens=opens, popped=popped)
-
-    def _pad(self, read: Callable[[Track], bytes]) -> tuple[bytes, bytes]:
-        user, bot = (_mix([read(track) for track in lines]) for lines in self._tracks.values())
-        length = max(len(user), len(bot))
-        return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
 
     def _all(self) -> Iterator[Track]:
         return chain.from_iterable(self._tracks.values())

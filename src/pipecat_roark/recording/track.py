@@ -95,7 +95,7 @@ class Track:
         """Return the audio that is laid and not removed."""
         return self._queue.peek()
 
-    def preview(self, start: int = 0) -> bytes:
+    def preview(self, start: int) -> bytes:
         """Return the audio that is laid and not removed, and behind it the undecided audio.
 
         Args:

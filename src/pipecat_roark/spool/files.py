@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-PART = ".part"
+_PART = ".part"
 """The kind of a file that is not whole yet."""
 _BINARY = getattr(os, "O_BINARY", 0)
 """Windows would write line ends of its own."""
@@ -44,7 +44,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: Then nothing is changed.
     """
-    part = path.with_suffix(PART)
+    part = path.with_suffix(_PART)
     file = _open(part, os.O_TRUNC)
     try:
         try:

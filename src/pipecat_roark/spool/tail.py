@@ -12,12 +12,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipecat_roark.channel import ChannelEnd
+from pipecat_roark.channel import ChannelEnd, ChannelEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pipecat_roark.channel import ChannelEnds
+    from collections.abc import Callable, Iterator
 
 _RECORD = struct.Struct("<III")
 """The head of a record: the channel, the byte from which it is replaced, and how many follow."""
@@ -49,14 +47,16 @@ class Tail(NamedTuple):
             chunk: Index of the chunk that it will be part of.
             read: Returns it without so many bytes at the front of each channel.
         """
-        user, bot = self.ends if chunk == self.chunk else (ChannelEnd(), ChannelEnd())
+        user, bot = self._ends_in(chunk)
         return Tail(chunk, read(user.settled, bot.settled))
 
     def records(self, before: Tail) -> bytes:
-        """Return the records that turn an earlier tail of this chunk into this one."""
+        """Return the records that turn an earlier tail into this one."""
         return b"".join(
             _RECORD.pack(channel, end.start, len(end.pcm)) + end.pcm
-            for channel, (end, old) in enumerate(zip(self.ends, before.ends, strict=True))
+            for channel, (end, old) in enumerate(
+                zip(self.ends, before._ends_in(self.chunk), strict=True)
+            )
             if end.pcm or old.start + len(old.pcm) > end.start
         )
 
@@ -65,22 +65,32 @@ class Tail(NamedTuple):
         user, bot = (ChannelEnd(end.start + len(end.pcm), b"", end.settled) for end in self.ends)
         return Tail(self.chunk, (user, bot))
 
+    def _ends_in(self, chunk: int) -> ChannelEnds:
+        """Return the ends if they will be part of a chunk; another chunk has none yet."""
+        return self.ends if chunk == self.chunk else (ChannelEnd(), ChannelEnd())
 
-def replay(records: bytes) -> bytes:
-    """Return the audio that the records of a tail make, interleaved."""
-    channels = [bytearray() for _ in range(_CHANNELS)]
+
+def parsed(records: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the channel, start and audio of each record."""
     place = 0
     while place + _RECORD.size <= len(records):
         channel, start, size = _RECORD.unpack_from(records, place)
         place += _RECORD.size
-        if channel < _CHANNELS and start <= len(channels[channel]):  # else one before is missing
-            channels[channel][start:] = records[place : place + size]
+        yield channel, start, records[place : place + size]
         place += size
-    length = max(len(channel) // _SAMPLE for channel in channels)
+
+
+def replay(records: bytes) -> bytes:
+    """Return the audio that the records of a tail make, interleaved."""
+    channels = [bytearray() for _ in range(_CHANNELS)]
+    for channel, start, pcm in parsed(records):
+        if channel < _CHANNELS and start <= len(channels[channel]):  # else one before is missing
+            channels[channel][start:] = pcm
+    length = max(len(audio_of) // _SAMPLE for audio_of in channels)
     frame = _CHANNELS * _SAMPLE
     audio = bytearray(frame * length)
-    for number, channel in enumerate(channels):
-        side = channel[: len(channel) // _SAMPLE * _SAMPLE].ljust(_SAMPLE * length, b"\0")
+    for number, audio_of in enumerate(channels):
+        side = audio_of[: len(audio_of) // _SAMPLE * _SAMPLE].ljust(_SAMPLE * length, b"\0")
         for byte in range(_SAMPLE):
             audio[number * _SAMPLE + byte :: frame] = side[byte::_SAMPLE]
     return bytes(audio)

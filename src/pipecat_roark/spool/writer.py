@@ -195,10 +195,9 @@ class SpoolWriter:
         return self._kept_bytes + self._tail.size
 
     def _note_tail(self, tail: Tail) -> None:
-        before = self._tail if self._tail.chunk == tail.chunk else Tail(tail.chunk)
         if tail.size and not self._audio_bytes:
             self.note_change()  # the draft must mention the recording
-        self._tail, records = tail.written(), tail.records(before)
+        self._tail, records = tail.written(), tail.records(self._tail)
 
         def write(call: SpooledCall) -> None:
             try:
