@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -85,3 +86,18 @@ async def test_a_failure_counts_unless_the_machine_stood_still(
     await passes()
     assert tries["disturbed"] > 1
     assert tries["wrong"] < TRIES
+
+
+async def test_a_thread_of_its_own_counts_for_all(
+    held: Callable[..., list[Callable[[], Awaitable[None]]]],
+) -> None:
+    """It knows of no test; a line that it logs must not go by unseen."""
+
+    async def hears(warned: list[str]) -> None:
+        thread = threading.Thread(target=ours.warning, args=("from a thread",))
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        assert warned == ["WARNING from a thread"]
+
+    (test,) = held(hears)
+    await test()
