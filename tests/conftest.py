@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from importlib.metadata import version
+from inspect import iscoroutinefunction
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from hypothesis import settings
 
 from pipecat_roark import guard
 from support.at_once import AtOnce, is_for_it
+from support.steady import install, steadily
 from support.surroundings import collected, reachable
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from pipecat_roark.local import LocalRoark
 
+install()  # before Pipecat takes a clock for itself
 
 # Few examples at the desk, many where nobody waits. No deadline: the machine may be busy.
 settings.register_profile("desk", max_examples=50, deadline=None)
@@ -42,10 +45,16 @@ def _raise_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of a module that are marked `at_once` be held at once."""
-    tests = [test for test in items if isinstance(test, pytest.Function) and is_for_it(test)]
-    for _, of_module in groupby(tests, key=lambda test: test.path):
+    """Let tests have steady time, and those of a module that are for it be held at once.
+
+    Other processes have real time, so a test that starts some has it, too.
+    """
+    tests = [test for test in items if isinstance(test, pytest.Function)]
+    for _, of_module in groupby(filter(is_for_it, tests), key=lambda test: test.path):
         AtOnce([*of_module])
+    for test in tests:
+        if iscoroutinefunction(test.obj) and not test.get_closest_marker("process"):
+            test.obj = steadily(test.obj)
 
 
 @pytest.hookimpl(wrapper=True)

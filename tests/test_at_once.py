@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from loguru import logger
 
-from support.at_once import TRIES, AtOnce
-from support.calm import STALL_SECS
+from support.at_once import AtOnce, apart
+from support.steady import work
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,30 +62,25 @@ async def test_each_passes_or_fails_by_itself(
         await second()
 
 
-async def test_a_failure_counts_unless_the_machine_stood_still(
+async def test_they_have_steady_time(
     held: Callable[..., list[Callable[[], Awaitable[None]]]],
 ) -> None:
-    """Then the test is held again."""
-    tries = dict.fromkeys(("disturbed", "wrong"), 0)
+    """Also on an event loop in a thread of its own."""
 
-    async def disturbed() -> None:
-        tries["disturbed"] += 1
-        if tries["disturbed"] == 1:
-            time.sleep(2 * STALL_SECS)  # noqa: ASYNC251  # as the machine
-            pytest.fail("too late")
+    async def takes_none() -> float:
+        began = time.monotonic()
+        work(0.2)
+        await asyncio.sleep(0.05)
+        return time.monotonic() - began
 
-    async def wrong() -> None:
-        await asyncio.sleep(0)
-        tries["wrong"] += 1
-        pytest.fail("as ever")
+    async def here() -> None:
+        assert await takes_none() == pytest.approx(0.05, abs=0.01)
 
-    (fails,) = held(wrong)
-    with pytest.raises(pytest.fail.Exception, match="as ever"):
-        await fails()
-    (passes,) = held(disturbed)
-    await passes()
-    assert tries["disturbed"] > 1
-    assert tries["wrong"] < TRIES
+    async def elsewhere() -> None:
+        assert await apart(takes_none()) == pytest.approx(0.05, abs=0.01)
+
+    for test in held(here, elsewhere):
+        await test()
 
 
 async def test_a_thread_of_its_own_counts_for_all(

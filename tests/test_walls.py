@@ -173,11 +173,14 @@ RULES: dict[str, Rule] = {
     # Who may import a library.
     "pipecat": Outside(
         ("pipecat",),
-        (".observer", ".watcher", ".frames", ".latency_frames", ".compat", *PIPECAT_SHELLS),
+        (
+            *(".observer", ".watcher", ".outputs", ".frames", ".latency_frames", ".compat"),
+            *PIPECAT_SHELLS,
+        ),
         "only these modules must follow the changes of Pipecat",
         typed_by=(".recording.listener", ".sighting", ".synthesis", ".tool_frames", ".clocks"),
     ),
-    "httpx": Outside(("httpx",), (".delivery.connections",), "one module sends requests"),
+    "httpx": Outside(("httpx", "anyio"), (".delivery.connections",), "one module sends requests"),
     "retry": Outside(("stamina", "tenacity"), (".delivery",), "one room retries"),
     "locks": Outside(("filelock", "fcntl"), (".spool",), "one room locks files"),
     "audio": Outside(
@@ -364,7 +367,7 @@ def test_a_package_imports_relatively_from_itself() -> None:
 IMPURE = (
     *PIPECAT_SHELLS,
     *(".observer", ".watcher", ".frames", ".tool_frames", ".latency_frames", ".sighting"),
-    *(".synthesis", ".compat"),
+    *(".synthesis", ".outputs", ".compat"),
     *(".call", ".cli", ".gate"),
     ".delivery.connections",
 )

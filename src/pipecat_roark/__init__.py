@@ -6,7 +6,6 @@ private to the library.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipecat_roark.receipt import Loss, Receipt, Tally
@@ -29,7 +28,7 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = version("pipecat-roark")
+__version__ = "0.3.0"
 
 if TYPE_CHECKING:
     from pipecat_roark.observer import RoarkObserver

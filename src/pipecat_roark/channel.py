@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 
 class ChannelEnd(NamedTuple):
@@ -19,5 +19,8 @@ class ChannelEnd(NamedTuple):
     settled: int = 0
 
 
-ChannelEnds: TypeAlias = tuple[ChannelEnd, ChannelEnd]
-"""Those of the user and of the bot."""
+class ChannelEnds(NamedTuple):
+    """The ends of both channels."""
+
+    user: ChannelEnd = ChannelEnd()
+    bot: ChannelEnd = ChannelEnd()

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipecat.frames import frames
+from pipecat.observers.base_observer import BaseObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipecat.frames.frames import Frame
-    from pipecat.observers.base_observer import BaseObserver
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
@@ -35,6 +35,9 @@ MARKERS = frame_types("LLMMarkerFrame")  # 1.4.0
 """A model's judgement whether the user has finished."""
 RECORDING_STARTS = frame_types("AudioBufferStartRecordingFrame")
 RECORDING_STOPS = frame_types("AudioBufferStopRecordingFrame")
+
+SHOWS_FRAMES_ONCE = hasattr(BaseObserver, "observe_every_push")  # 1.12.0
+"""Whether an observer can be shown a frame only where it is pushed first."""
 
 _AFTER_WORDS = (" ", "\n", *",.;:!?)…'", "\N{RIGHT SINGLE QUOTATION MARK}")
 """How a text begins that continues the one before it."""

@@ -67,14 +67,18 @@ if TYPE_CHECKING:
 
 END_FRAMES = (EndFrame, CancelFrame, StopFrame)
 AUDIO_FRAMES = (InputAudioRawFrame, OutputAudioRawFrame)
-GROWING_FRAMES = (
-    *AUDIO_FRAMES,
-    TTSStartedFrame,
-    TTSStoppedFrame,
-    LLMTextFrame,
-    InterimTranscriptionFrame,
+FINISHING_FRAMES = (
+    *END_FRAMES,
+    TranscriptionFrame,
+    UserStoppedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    LLMFullResponseEndFrame,
+    LLMMessagesAppendFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    FunctionCallCancelFrame,
 )
-"""These only tell more of a turn that goes on; others finish something."""
+"""These finish a turn, or tell of a tool call; others only tell more of a turn that goes on."""
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _NO_LANGUAGES = ("auto", "multi", "und")
 """What recognizers report when they do not know the language."""
@@ -98,6 +102,10 @@ class FrameReader:
         self.kinds: set[type[Frame]] = set()
         """Rows of the table of which a frame was seen."""
         self._rows: dict[type, type[Frame] | None] = {}
+
+    def has_seen(self, frame: Frame) -> bool:
+        """Return whether a frame was read that counts at its first sighting."""
+        return self._sightings.has_seen(frame)
 
     def read(self, frame: Frame, seen: Sighting) -> None:
         """Read a frame; one that was read before, and one without a row, are ignored."""
@@ -159,19 +167,21 @@ class FrameReader:
         self._note(frame, seen.at, Conversation.bot_stopped_speaking, seen.at, voice)
 
     def _tts_started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
-        if not seen.played:
+        if seen.is_before_output:
             self._synthesis.started(frame, seen)
         if self._sightings.is_made(frame, seen):
             self._note(frame, seen.at, Conversation.tts_started)
 
     def _tts_stopped(self, frame: TTSStoppedFrame, seen: Sighting) -> None:
-        if not seen.played:
+        if seen.is_before_output:
             self._synthesis.stopped(frame, seen)
         if self._sightings.is_made(frame, seen):
-            self._note(frame, seen.at, Conversation.tts_stopped, self._synthesis.secs(frame))
+            self._synthesis.handed(frame, seen.at)
+        if end := self._synthesis.pop_end(frame):
+            self._note(frame, end.at, Conversation.tts_stopped, end.secs)
 
     def _audio(self, frame: TTSAudioRawFrame, seen: Sighting) -> None:
-        if not seen.played:
+        if seen.is_before_output:
             self._synthesis.audio(frame, seen)
         if frame.transport_destination is not None:
             return
@@ -184,7 +194,7 @@ class FrameReader:
                 self._note(frame, seen.at, Conversation.audio_made, secs, seen.at)
 
     def _streamed_audio(self, frame: OutputAudioRawFrame, seen: Sighting) -> None:
-        if not seen.played:
+        if seen.is_before_output:
             self._synthesis.audio(frame, seen)
         released = self._sightings.stage(frame, seen) == "released"
         if released and frame.transport_destination is None:
@@ -334,6 +344,8 @@ def _texts_of_user(messages: Iterable[object]) -> Iterator[str]:
 
 def _language(value: object) -> str | None:
     """Return a language as BCP-47, or None if it can't be one."""
+    if value is None:
+        return None
     tag = str(getattr(value, "value", value) or "").replace("_", "-")
     known = _LANGUAGE.fullmatch(tag) and tag.lower() not in _NO_LANGUAGES
     return tag if known else None

@@ -43,7 +43,8 @@ from pipecat_roark.spool.spool import NoSpool
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pipecat_roark.channel import ChannelEnds
+    from pipecat_roark.channel import ChannelEnd
+    from pipecat_roark.moments import Speaker
     from pipecat_roark.receipt import Receipt
     from pipecat_roark.report import CallReport
     from pipecat_roark.settings import Settings
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from pipecat_roark.spool.tail import Tail
 
     _Report: TypeAlias = Callable[[bool], CallReport]
-    _TailOf: TypeAlias = Callable[[int, int], ChannelEnds]
+    _TailOf: TypeAlias = Callable[[Speaker, int], ChannelEnd]
 
 JUDGE_SECS = 1.0
 """How often closed turns are looked for, at most."""
@@ -171,17 +172,17 @@ class Gate:
 
         Args:
             report: Returns the call as it is known, given whether there is a recording.
-            tail: Returns the audio that is in no chunk yet, as `Recorder.tail` does.
+            tail: Returns the audio of a speaker that is in no chunk yet; see `Recorder.tail`.
         """
 
         def draft(recorded: bool) -> wire.CallEnded:  # noqa: FBT001
             event_at = datetime.now(timezone.utc)
             return wire.call_ended_event(self.report(report(recorded)), event_at)
 
-        def waiting(before: Tail) -> Tail:
+        def waiting(before: Tail, speaker: Speaker) -> Tail:
             # Audio that is not judged must not reach the disk.
             keeps = self._redactor is None and "audio" in self._settings.capture
-            return before.next(self._delivery.chunks, tail) if keeps else before
+            return before.next(self._delivery.chunks, speaker, tail) if keeps else before
 
         if await self._consent.wait():
             judging = [] if self._redactor is None else [self._judge(self._redactor, report)]

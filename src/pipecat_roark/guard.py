@@ -49,6 +49,8 @@ class ErrorBoundary:
         trace: TracebackType | None,
     ) -> bool:
         """Catch an `Exception`; anything else, such as a cancellation, leaves the block."""
+        if error is None:  # at almost every frame
+            return False
         if not isinstance(error, Exception) or RERAISE:
             return False
         place = traceback.extract_tb(trace)[-1]

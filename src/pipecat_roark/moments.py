@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 SECOND = 1_000_000_000
 """One second in nanoseconds."""
@@ -16,6 +16,8 @@ MILLISECOND = 1_000_000
 
 Speaker: TypeAlias = Literal["user", "bot"]
 """The two parties of a call. Only the report and the wire call the bot `assistant`."""
+SPEAKERS: tuple[Speaker, Speaker] = ("user", "bot")
+"""In the order of their channels."""
 OffsetMs: TypeAlias = Callable[[Speaker, int, bool], int]
 """Returns the place of a speaker's sample in the recording in ms; `True`: as the end of speech."""
 Step: TypeAlias = Literal[
@@ -62,8 +64,7 @@ class Places(Protocol):
         """Return the place of speech between two pipeline times; None if it wasn't recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockPlaces:
+class ClockPlaces(NamedTuple):
     """Places in a recording that runs with the pipeline's clock.
 
     Attributes:

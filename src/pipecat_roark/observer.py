@@ -195,6 +195,16 @@ class RoarkObserver(BaseObserver):
         with self._watcher.boundary:
             await self._watcher.call.finished(reason)
 
+    @property
+    def observe_every_push(self) -> bool:
+        """Whether Pipecat shows a frame at each hop, and not only at the first one (1.12.0)."""
+        return self._watcher.needs_each_hop
+
+    async def on_pipeline_started(self) -> None:
+        """Take note that the pipeline's start has passed all of its processors."""
+        with self._watcher.boundary:
+            self._watcher.on_pipeline_started()
+
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame; this never waits for I/O."""
         frame = data.frame

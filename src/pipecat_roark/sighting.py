@@ -29,7 +29,7 @@ class Sighting(NamedTuple):
         at: Pipeline time in nanoseconds.
         played: Whether the output transport has released the frame, or there is none.
         handed: Whether the frame is on its way into the output transport.
-        source: The processor that pushed the frame; None if the recorder saw it inline.
+        source: The processor that pushed the frame; None if it was seen inline.
         track: Gives places on the user's track, if the recorder saw the frame inline.
     """
 
@@ -39,12 +39,17 @@ class Sighting(NamedTuple):
     source: object = None
     track: UserTrack | None = None
 
+    @property
+    def is_before_output(self) -> bool:
+        """Whether it shows which processor pushed the frame on its way to the output."""
+        return self.source is not None and not self.played
+
 
 class Memory(dict[_Key, _Value]):
     """A dictionary that forgets its oldest entries when it is full: a call may go on for hours."""
 
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        super().__setitem__(key, value)
+        dict.__setitem__(self, key, value)
         forget_oldest(self)
 
 
@@ -71,6 +76,10 @@ class Sightings:
     def is_first(self, frame: Frame) -> bool:
         """Return whether neither the frame nor the other one of its broadcast was seen before."""
         return self._is_new(compat.identity(frame))
+
+    def has_seen(self, frame: Frame) -> bool:
+        """Return whether the frame was first, or made, before."""
+        return compat.identity(frame) in self._known
 
     def is_made(self, frame: Frame, seen: Sighting) -> bool:
         """Return whether speech counts as made by this sighting, if it can be interrupted.

@@ -6,7 +6,7 @@ audio and makes its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipecat_roark import compat
 from pipecat_roark.sighting import Memory
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
     from pipecat_roark.latency_frames import LatencyFrames
     from pipecat_roark.sighting import Sighting
+
+
+class End(NamedTuple):
+    """The end of an utterance.
+
+    Attributes:
+        at: When its frame was handed to the output, in nanoseconds of pipeline time.
+        secs: How much audio the service made for it; None if that is unknown.
+    """
+
+    at: int
+    secs: float | None
 
 
 class Synthesis:
@@ -34,6 +46,7 @@ class Synthesis:
         self._secs = 0.0
         self._started: Memory[int, None] = Memory()
         self._lengths: Memory[int, float | None] = Memory()
+        self._handed: Memory[int, int] = Memory()
 
     def started(self, frame: TTSStartedFrame, seen: Sighting) -> None:
         """Begin with an utterance; only the first sighting of a frame is at its service."""
@@ -59,9 +72,18 @@ class Synthesis:
         """
         if frame.id not in self._lengths:
             service = self._service or self._begun
-            known = service is seen.source is not None and self._context == compat.context(frame)
+            known = service is seen.source and self._context == compat.context(frame)
             self._lengths[frame.id] = self._secs if known else None
 
-    def secs(self, frame: TTSStoppedFrame) -> float | None:
-        """Return how much audio was made for the utterance that a frame ends; None if unknown."""
-        return self._lengths.get(frame.id)
+    def handed(self, frame: TTSStoppedFrame, at: int) -> None:
+        """Note when the end was handed to the output."""
+        self._handed[frame.id] = at
+
+    def pop_end(self, frame: TTSStoppedFrame) -> End | None:
+        """Return the end, once, when both are known: who made it, and when the output got it.
+
+        The output may tell before the observer, which lags, has seen the service.
+        """
+        if frame.id not in self._lengths or frame.id not in self._handed:
+            return None
+        return End(self._handed.pop(frame.id), self._lengths[frame.id])

@@ -3,7 +3,8 @@
 The observer is shown every frame that is pushed from one processor to the next, but its own queue
 lags behind, and Pipecat drops that queue when the pipeline ends. The recorder sees the frames that
 pass it inline, so the last words and samples are safe there. Both views feed one call; a frame that
-both see counts once.
+both see counts once. If the recorder is in the pipeline, and Pipecat can do that, the observer is
+shown each frame only where it is pushed first, and `outputs.py` reads at the output transports.
 
 Several pipelines may share an observer. The call ends with the one that holds the recorder, else
 with the last of them.
@@ -38,13 +39,14 @@ from pipecat_roark.findings import Evidence, Marker
 from pipecat_roark.frames import (
     AUDIO_FRAMES,
     END_FRAMES,
-    GROWING_FRAMES,
+    FINISHING_FRAMES,
     RELEVANT_FRAMES,
     SPEAKING_FRAMES,
     SPEAKING_OF_USER,
     FrameReader,
 )
 from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.outputs import Outputs
 from pipecat_roark.recording.recorder import StereoRecorder
 from pipecat_roark.sighting import Sighting, forget_oldest
 
@@ -56,8 +58,9 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
     from pipecat_roark.moments import Edge
+    from pipecat_roark.recording.external import ExternalRecorder
     from pipecat_roark.recording.listener import Recorder, UserTrack
-    from pipecat_roark.report import CallReport
+    from pipecat_roark.report import CallReport, Turn
     from pipecat_roark.settings import Settings
 
 
@@ -90,11 +93,12 @@ class Watcher:
         self._api_key = settings.api_key
         self.boundary = ErrorBoundary("call")
         self._clocks = Clocks()
+        self._external: ExternalRecorder | None = None
         self.recorder: Recorder
         if processor is None:
             self.recorder = StereoRecorder(self, chunk_bytes=CHUNK_BYTES, staggered=True)
         else:
-            self.recorder = _external(processor, settings, self, self._clocks.now)
+            self.recorder = self._external = _external(processor, settings, self, self._clocks.now)
         self.call = Call(
             settings,
             pipecat_call_id,
@@ -103,9 +107,12 @@ class Watcher:
             on_ended=self._ended,
         )
         self._reader = FrameReader(self.call.state)
+        self._outputs = Outputs(self.boundary, self._clocks.now, self._read, self._reader.has_seen)
+        self.needs_each_hop = True
+        """Whether a frame must be shown at each hop, and not only where it is pushed first."""
         self.ignored: set[type[Frame]] = set()
         """Types of frame that nothing is read of."""
-        self.seen: dict[int, None] = {}
+        self.seen: dict[int, None] = {}  # a plain one: it is asked at every hop
         """Ids of the frames of which only their way through output and recorder matters now."""
         self.quiet: set[FrameProcessor] = set()
         """The processors to which such a frame may go unread: no output, none that is fed by one,
@@ -128,16 +135,13 @@ class Watcher:
         self._has_output |= released
         recorded = data.destination is self.recorder.processor
         if traits.starts:
-            if recorded:
-                self._behind_output = self._has_output  # it passes processors in their order
-            self._starts.add(frame.id)
-            self.call.tracing.note(compat.tracing_context(frame))
-            self._reader.latency.started(data.source, is_output=released)
+            self._note_start(data, released=released, recorded=recorded)
         shift = self._clocks.shift(data.source.get_clock())
         if shift:
             data = replace(data, timestamp=data.timestamp + shift)
         self.call.begin(self._clocks.now, data.timestamp)
-        await self.recorder.observe(data)
+        if self._external:
+            await self._external.observe(data)
         self._user_recorded |= recorded and traits.user_audio
         if traits.speaking and self.recorder.reads_inline:
             return  # the recorder shows it with its place in the recording
@@ -149,6 +153,18 @@ class Watcher:
         elif traits.relevant:
             played = released or not self._has_output
             self._read(frame, Sighting(data.timestamp, played, handed, data.source))
+
+    def _note_start(self, data: FramePushed, *, released: bool, recorded: bool) -> None:
+        """Note that a pipeline's start passes; it passes processors in their order."""
+        if recorded:
+            self._behind_output = self._has_output
+        if released:
+            self._outputs.add(data.source)
+        self._starts.add(data.frame.id)
+        # What is shown by one pipeline's recorder and outputs isn't all of two pipelines.
+        self.needs_each_hop |= len(self._starts) > 1
+        self.call.tracing.note(compat.tracing_context(data.frame))
+        self._reader.latency.started(data.source, is_output=released)
 
     def _note_sighting(self, data: FramePushed, traits: _Traits, *, fed: bool) -> None:
         """Note what need not be shown again; `fed` is a hop into an output or out of one."""
@@ -164,6 +180,12 @@ class Watcher:
             self.quiet.discard(to)
         else:
             self.quiet.add(to)
+
+    def on_pipeline_started(self) -> None:
+        """See each frame once from now on, if the outputs and the recorder show the rest."""
+        if compat.SHOWS_FRAMES_ONCE and self.recorder.reads_inline and len(self._starts) == 1:
+            self._outputs.listen()
+            self.needs_each_hop = False
 
     def pause(self) -> None:
         """Capture nothing from now on, until `resume`."""
@@ -227,7 +249,8 @@ class Watcher:
     def _read(self, frame: Frame, seen: Sighting) -> None:
         with self.boundary.reading(type(frame).__name__):
             self._reader.read(frame, seen)
-        self.call.gate.note_change(growing=isinstance(frame, GROWING_FRAMES))
+        kind: type = type(frame)
+        self.call.gate.note_change(growing=not _traits(kind).finishes)
 
     async def _ended(self, report: CallReport) -> None:
         if report.started_at is not None:  # else the report failed, which was logged
@@ -247,10 +270,7 @@ class Watcher:
         wants_audio = "audio" in self._capture
         behind = self._behind_output or recorder.after_output
         return Evidence(
-            turns=[
-                Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
-                for turn in report.turns
-            ],
+            turns=[*map(_marker, report.turns)],
             started_at=report.started_at,
             wants_transcript="words" in self._capture and not gate.withheld,
             has_recorder=recorder.in_pipeline if wants_audio else None,
@@ -263,9 +283,13 @@ class Watcher:
         )
 
 
+def _marker(turn: Turn) -> Marker:
+    return Marker(turn.role, turn.started_at, turn.start_ms, turn.end_ms, turn.response_ms)
+
+
 def _external(
     processor: AudioBufferProcessor, settings: Settings, listener: Watcher, now: Callable[[], int]
-) -> Recorder:
+) -> ExternalRecorder:
     """Return the application's own recorder, if it can be used."""
     if not isinstance(processor, AudioBufferProcessor):
         raise TypeError(
@@ -292,6 +316,7 @@ class _Traits(NamedTuple):
     starts: bool
     ends: bool
     speaking: bool
+    finishes: bool
 
 
 @cache
@@ -303,6 +328,7 @@ def _traits(kind: type) -> _Traits:
         starts=issubclass(kind, StartFrame),
         ends=issubclass(kind, END_FRAMES),
         speaking=issubclass(kind, SPEAKING_FRAMES),
+        finishes=issubclass(kind, FINISHING_FRAMES),
     )
 
 

@@ -1,7 +1,8 @@
 """How true a recording is to a call in real time, through a real pipeline and its transports.
 
 The call has mutes, stalls of the network with the bursts that follow, and talk over talk. Every
-sound is a tone, and its place in the recording is compared with when it could be heard.
+sound is a tone, and its place in the recording is compared with when it could be heard. The call
+has steady time: where a machine stands still, so does its clock, and no recorder is to blame.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.contenders import make
 from support.audio import audible_secs
 from support.live import PERIOD, LiveCall
+from support.steady import install, steady_time
 
 if TYPE_CHECKING:
     from support.audio import Samples, Span
@@ -73,5 +75,7 @@ async def truth(name: str, periods: int) -> Truth:
 
 async def measure(contenders: list[str], periods: int) -> dict[str, Truth]:
     """Return how true the recordings of contenders are, by contender; all at the same time."""
-    found = await asyncio.gather(*(truth(name, periods) for name in contenders))
+    install()
+    async with steady_time():
+        found = await asyncio.gather(*(truth(name, periods) for name in contenders))
     return dict(zip(contenders, found, strict=True))

@@ -233,3 +233,34 @@ def test_the_tools_check_what_they_take() -> None:
     """The verbs of the tools have a check for each argument, as those of the conversation have."""
     for verb in (Tools.called, Tools.returned, Tools.cancelled):
         assert {*parameters(verb)} <= {*CHECKS}
+
+
+@pytest.mark.parametrize("every", [1, 40], ids=["always", "now and then"])
+def test_who_asks_before_the_end_changes_nothing(every: int) -> None:
+    """What was applied for an earlier report is no different, also if an earlier event comes."""
+    events = [
+        one
+        for at in range(0, 120, 6)
+        for one in (*user_spoke(at + 1, f"Question {at}."), *bot_spoke(at + 3, f"Answer {at}."))
+    ]
+    for place in range(0, len(events) - 12, 9):
+        events.insert(place + 12, events.pop(place))
+    asked = state_of()
+    for number, one in enumerate(events, 1):
+        one(asked)
+        if number % every == 0:
+            assert report(asked) == report(state_of(*events[:number]))
+    assert report(asked) == report(state_of(*events))
+
+
+def test_a_report_applies_only_the_latest_events_anew() -> None:
+    """A spool asks again and again."""
+    applied: list[int] = []
+
+    def count(_: Conversation) -> None:
+        applied.append(1)
+
+    state = state_of(event(5, count), *exchange())
+    for _ in range(3):
+        report(state)
+    assert len(applied) == 1

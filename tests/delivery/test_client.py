@@ -62,6 +62,7 @@ async def test_a_chunk_goes_to_its_presigned_url(client: RoarkClient, wrap: Any)
     }
     request = put.calls.last.request
     assert request.content == PCM
+    assert request.headers["host"] == "store.test"
     assert request.headers["content-type"] == "audio/pcm"
     assert KEY not in str(request.headers.raw)
     assert not {"authorization", "x-roark-api-key", "cookie"} & set(request.headers)

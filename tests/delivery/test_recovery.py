@@ -124,7 +124,8 @@ async def test_what_the_deadline_leaves_is_delivered_later(
 ) -> None:
     """Nothing is lost: the log says what waits, and the next delivery sends all of it."""
     async with LocalRoark(tmp_path / "away", middlewares=[fault]) as away:
-        receipt = await hold(away, spool_dir, deadline_secs=3)  # each chunk is tried
+        # Each chunk is tried.
+        receipt = await hold(away, spool_dir, deadline_secs=3, jitter=min)
     assert receipt.lost == ()
     assert not receipt.whole
     assert {(gap.what, gap.count) for gap in receipt.spooled} == {
@@ -645,7 +646,7 @@ async def test_audio_alone_is_a_call(kept: str, spool_dir: Path) -> None:
         return event
 
     following = asyncio.create_task(
-        writer.follow(draft, lambda _: tail_of(audio if kept == "tail" else b""))
+        writer.follow(draft, lambda *_: tail_of(audio if kept == "tail" else b""))
     )
     writer.note_change()
     await asyncio.sleep(0.6)

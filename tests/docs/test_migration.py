@@ -19,7 +19,6 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 
 from pipecat_roark import RoarkObserver
 from support.audio import LEFT, RIGHT, audible_secs, channel
-from support.calm import calmly
 from support.transport import ScriptedTransport
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ async def test_a_program_of_an_old_release_runs_unchanged(
     program: Program, local: LocalRoark
 ) -> None:
     """Its call arrives whole, with both turns, the reason of its end and the recording."""
-    call = await calmly(lambda: hold(program, local))
+    call = await hold(program, local)
     assert call.complete, call.problems
     assert call.started is not None
     assert call.ended is not None

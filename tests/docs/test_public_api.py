@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = {module.__name__: {*module.__all__} for module in (pipecat_roark, pipecat_roark.local)}
-NOT_FOR_USERS = {"cleanup", "on_push_frame"}
-"""Methods of the observer that only Pipecat calls."""
+NOT_FOR_USERS = {"cleanup", "observe_every_push", "on_pipeline_started", "on_push_frame"}
+"""What only Pipecat asks of the observer."""
 USES = (Path(__file__).parent / "public_api.py").read_text()
 
 

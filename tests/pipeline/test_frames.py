@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,9 +37,11 @@ from pipecat.frames.frames import (
 from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.transcriptions.language import Language
 
+from pipecat_roark import RoarkObserver
 from pipecat_roark.conversation.text import SpokenText
 from pipecat_roark.conversation.turns import Conversation
 from pipecat_roark.frames import RELEVANT_FRAMES, FrameReader
+from pipecat_roark.gate import Gate
 from pipecat_roark.moments import Edge
 from pipecat_roark.sighting import REMEMBERED, Sighting
 from support.calls import spoken
@@ -90,8 +93,10 @@ def notes(*sights: tuple[Frame, int, bool], handed: bool = True, track: Any = No
     """Return what is noted of frames, each seen at a time, and released or on its way."""
     notebook: Any = Notebook()
     reader = FrameReader(notebook)
+    source = object()
     for frame, at, played in sights:
-        reader.read(frame, Sighting(at, played, handed and not played, track=track))
+        by = None if played or track else source
+        reader.read(frame, Sighting(at, played, handed and not played, by, track))
     written: list[Note] = notebook.notes
     return written
 
@@ -174,6 +179,7 @@ def transcription(text: str = "Hello.", user: str = "bo", language: Any = None) 
         (transcription(language="zh_hant_TW"), ("bo", "zh-hant-TW")),
         (transcription(language="de"), ("bo", "de")),
         (transcription(language=""), ("bo", None)),
+        (transcription(language=SimpleNamespace(value=None)), ("bo", None)),
         (transcription(language="no such language"), ("bo", None)),
         *[(transcription(language=name), ("bo", None)) for name in ("auto", "multi", "und", "UND")],
     ],
@@ -267,7 +273,23 @@ def test_an_utterance_is_made_between_its_brackets() -> None:
     """The speech service's frames around an utterance count when it makes them."""
     started, stopped = TTSStartedFrame(), TTSStoppedFrame()
     sights = [(frame, AT, played) for frame in (started, stopped) for played in (False, True)]
-    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT, None)]
+    assert notes(*sights) == [("tts_started", AT), ("tts_stopped", AT, 0.0)]
+
+
+def test_the_end_of_an_utterance_is_known_where_it_was_made_and_handed_over() -> None:
+    """An output may tell of an end before the observer, which lags, has seen it at its service."""
+    notebook: Any = Notebook()
+    reader, service, later = FrameReader(notebook), object(), AT + 5
+    started, audio_made, stopped = TTSStartedFrame(), audio(0.5), TTSStoppedFrame()
+    for frame in (started, audio_made, stopped):
+        reader.read(frame, Sighting(later, played=False, handed=True))
+    told = [("tts_started", later), ("audio_made", later, 0.5)]
+    assert notebook.notes == told
+    for frame in (started, audio_made, stopped):
+        reader.read(frame, Sighting(AT, played=False, source=service))
+    assert notebook.notes == [*told, ("tts_stopped", later, 0.5)]
+    reader.read(stopped, Sighting(later, played=True, source=object()))
+    assert len(notebook.notes) == len(told) + 1
 
 
 @pytest.mark.skipif(not hasattr(frames, "AggregatedTextFrame"), reason="this Pipecat has none")
@@ -428,3 +450,27 @@ def test_only_so_many_frames_are_remembered() -> None:
 def test_concerns_are_frames() -> None:
     """What concerns a call is a tuple of types of frame, as an observer's first check needs."""
     assert all(issubclass(kind, Frame) for kind in RELEVANT_FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("frame", "growing"),
+    [
+        (TranscriptionFrame("Hello.", "ann", "now"), False),
+        (BotStoppedSpeakingFrame(), False),
+        (VADUserStartedSpeakingFrame(), True),
+        (BotStartedSpeakingFrame(), True),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_a_spool_makes_no_haste_unless_something_is_finished(
+    frame: Frame, *, growing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that begins can wait for the next draft; one that is over can't."""
+    noted: list[bool] = []
+    monkeypatch.setattr(Gate, "note_change", lambda _, *, growing: noted.append(growing))
+    watcher = RoarkObserver(agent_id="front-desk", api_key="key")._watcher  # noqa: SLF001
+    track: Any = SimpleNamespace(
+        has_user_audio=False, user_onset=lambda _: None, user_offset=lambda _: None
+    )
+    watcher.on_frame(frame, AT, track)
+    assert noted == [growing]

@@ -10,7 +10,6 @@ import pytest
 
 from pipecat_roark import RoarkObserver, compat
 from support.calls import STOP_SECS, Call
-from support.calm import calmly
 from support.waits import (
     SILENT_SECS,
     STAMPS,
@@ -111,7 +110,7 @@ async def test_stages_are_those_that_the_services_took(
     metrics: bool,  # noqa: FBT001  # a parameter of the test
 ) -> None:
     """Each stage is as long as the services' own stamps say, also with late callbacks."""
-    roark, stamps = await calmly(lambda: hold(kind, {"enable_metrics": metrics}), NEAR_MS / 1000)
+    roark, stamps = await hold(kind, {"enable_metrics": metrics})
     answer = roark.report().turns[-1]
     stages = [one for one in answer.latency if one.key != "pipeline" or one.duration_ms > NEAR_MS]
     expected = lengths(stamps, shows_sentence=metrics or SHOWS_SENTENCES)
@@ -133,15 +132,9 @@ async def test_stages_agree_with_pipecats_own() -> None:
     if not hasattr(latency, "LatencyContribution"):
         pytest.skip("since 1.9.0")
     breakdowns: list[Any] = []
-
-    async def held() -> RoarkObserver:
-        breakdowns.clear()
-        theirs = latency.UserBotLatencyObserver()
-        theirs.add_event_handler("on_latency_breakdown", lambda _, found: breakdowns.append(found))
-        roark, _ = await hold(RoarkObserver, {"enable_metrics": True}, theirs)
-        return roark
-
-    roark = await calmly(held, NEAR_MS / 1000)
+    theirs = latency.UserBotLatencyObserver()
+    theirs.add_event_handler("on_latency_breakdown", lambda _, found: breakdowns.append(found))
+    roark, _ = await hold(RoarkObserver, {"enable_metrics": True}, theirs)
     ours = {
         (stage.key, stage.owner, stage.kind): stage.duration_ms
         for stage in reversed(roark.report().turns[-1].latency)

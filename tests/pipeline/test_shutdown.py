@@ -128,9 +128,10 @@ async def test_a_server_with_workers_ends_its_calls(local: LocalRoark) -> None:
         await workers(port)
         while len({call_id.partition("-")[0] for call_id in local.calls}) < 2:
             assert len(calls) < 20, "one worker takes all calls"
-            callers.append(telephone.Caller([(0.3, telephone.recorded("weather"))], stays=60))
-            calls.append(asyncio.create_task(callers[-1].call(f"ws://127.0.0.1:{port}/")))
-            await asyncio.sleep(0.3)
+            for _ in range(2):  # at the same moment, so that one worker hardly takes both
+                callers.append(telephone.Caller([(0.3, telephone.recorded("weather"))], stays=60))
+                calls.append(asyncio.create_task(callers[-1].call(f"ws://127.0.0.1:{port}/")))
+            await asyncio.sleep(0.5)
         while not all(caller.hears for caller in callers):  # noqa: ASYNC110  # of another thread
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.5)  # until the last answer has been heard

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from pipecat.frames.frames import InterruptionFrame, TTSSpeakFrame
 
-from support.calm import calmly
 from support.transcripts import held
 
 pytest.importorskip("websockets", reason="the base of Pipecat's speech services needs it")
@@ -52,7 +51,7 @@ async def test_words_are_where_they_sound(
         await asyncio.sleep(sum(map(length, TEXTS)) + 1 if waits else 0)
         await call.end()
 
-    roark, stored = await calmly(lambda: held(local, script, voice()))
+    roark, stored = await held(local, script, voice())
     assert stored.recording is not None
     words = [word for turn in roark.report().turns for word in turn.words]
     assert [word.text for word in words] == " ".join(TEXTS).split()
@@ -74,7 +73,7 @@ async def test_words_that_nobody_heard_have_no_place(
         await asyncio.sleep(0.3)
         await call.end()
 
-    roark, stored = await calmly(lambda: held(local, script, voice()))
+    roark, stored = await held(local, script, voice())
     assert stored.recording is not None
     assert stored.ended is not None
     (turn,) = roark.report().turns

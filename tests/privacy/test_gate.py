@@ -73,7 +73,9 @@ async def test_consent_lets_everything_out(local: LocalRoark, before: bool) -> N
 async def test_refused_consent_ends_every_wait(local: LocalRoark) -> None:
     """Nothing is held any more, and nobody goes on."""
     gate, published = made(consent_required=True)
-    following = asyncio.create_task(gate.follow(lambda _: report(), lambda *_: tail_of(PCM).ends))
+    following = asyncio.create_task(
+        gate.follow(lambda _: report(), lambda *_: tail_of(PCM).ends.user)
+    )
     gate.start(NOW)
     gate.audio(PCM)
     await asyncio.sleep(0)
@@ -160,7 +162,7 @@ async def test_turns_are_judged_as_they_close(
         said = turn(0, 0.1, start_ms=400, end_ms=600)
         return report(said, settled_ms=200 if recorded else None, **FORMAT)
 
-    following = asyncio.create_task(gate.follow(known, lambda *_: tail_of(PCM).ends))
+    following = asyncio.create_task(gate.follow(known, lambda *_: tail_of(PCM).ends.user))
     while len(published) < 2:  # noqa: ASYNC110  # the gate tells nobody else
         await asyncio.sleep(0.001)
     following.cancel()

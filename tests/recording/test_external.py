@@ -25,7 +25,6 @@ from pipecat_roark.recording.external import ExternalRecorder
 from support.at_once import apart
 from support.audio import LEFT, RIGHT, audible_ms
 from support.calls import OUT_RATE, Call, PacedOutput, ScriptedInput, tone
-from support.calm import calmly
 from support.feed import Feed
 from support.stage import Clock, Sink, start
 
@@ -172,19 +171,16 @@ async def test_a_call_with_the_callers_own(local: LocalRoark, armed: bool) -> No
         await asyncio.sleep(0.3)
         await call.end()
 
-    async def hold() -> list[RoarkObserver]:
-        caller = AudioBufferProcessor(num_channels=2)
-        if armed:
-            await caller.start_recording()
-        borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
-        owning = RoarkObserver(agent_id="front-desk")
-        await Call(
-            observers=[borrowing, owning],
-            after_output=[borrowing.audio_processor, owning.audio_processor],
-        ).hold(script)
-        return [borrowing, owning]
-
-    for roark in await calmly(hold):
+    caller = AudioBufferProcessor(num_channels=2)
+    if armed:
+        await caller.start_recording()
+    borrowing = RoarkObserver(agent_id="front-desk", audio_buffer_processor=caller)
+    owning = RoarkObserver(agent_id="front-desk")
+    await Call(
+        observers=[borrowing, owning],
+        after_output=[borrowing.audio_processor, owning.audio_processor],
+    ).hold(script)
+    for roark in (borrowing, owning):
         arrived = local.calls[roark.pipecat_call_id]
         assert arrived.problems == ()
         assert arrived.ended is not None
@@ -240,7 +236,7 @@ async def test_a_recording_that_pauses(local: LocalRoark, buffer_size: int) -> N
         await asyncio.sleep(0.3)
         await call.end()
 
-    roark = await calmly(lambda: borrowed(script, buffer_size))
+    roark = await borrowed(script, buffer_size)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.problems == ()
     assert arrived.recording is not None
@@ -277,7 +273,7 @@ async def test_a_stall_in_the_callers_own(local: LocalRoark, buffer_size: int) -
         await asyncio.sleep(0.3)
         await call.end()
 
-    roark = await apart(calmly(lambda: borrowed(script, buffer_size), own=3))
+    roark = await apart(borrowed(script, buffer_size))
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side, pause_ms=400) for side in (LEFT, RIGHT)]
@@ -306,7 +302,7 @@ async def test_a_backlog_in_the_callers_own(local: LocalRoark) -> None:
         await asyncio.sleep(0.1)
         await call.end()
 
-    roark = await calmly(lambda: borrowed(script, 0, LateMicrophone))
+    roark = await borrowed(script, 0, LateMicrophone)
     arrived = local.calls[roark.pipecat_call_id]
     assert arrived.recording is not None
     sides = [audible_ms(arrived.recording, side)[0] for side in (LEFT, RIGHT)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 
+from pipecat_roark.moments import SPEAKERS
 from pipecat_roark.recording.timeline import Timeline
 from support.audio import audible_secs
 from support.calls import OUT_RATE, tone
@@ -118,7 +119,7 @@ async def test_the_tail_shows_the_origin_that_is_known_by_then() -> None:
         [arrival for arrival in spoken((1.1, 2.0)) if arrival[0] < 1.4],
     )
     assert feed.chunks == []
-    user, bot = (np.frombuffer(end.pcm, "<i2") for end in feed.recorder.tail(0, 0))
+    user, bot = (np.frombuffer(feed.recorder.tail(speaker, 0).pcm, "<i2") for speaker in SPEAKERS)
     assert audible_secs(user) == near((0.3, 0.6))
     assert audible_secs(bot)[0][0] == pytest.approx(1.1, abs=0.02)
     assert feed.recorder.origin_ns == pytest.approx(0, abs=20 * MS)

@@ -71,7 +71,7 @@ async def test_whatever_way_it_is_asked_for_it_is_silent(feed: Feed) -> None:
     feed.recorder.pauses.begin(feed.clock.now)
     await feed.play(microphone(tone(1, OUT_RATE), 1, rate=OUT_RATE))
     waiting = np.frombuffer(feed.recorder.merge_audio_buffers(), "<i2")[::2]
-    for user in (waiting, np.frombuffer(feed.recorder.tail(0, 0)[0].pcm, "<i2")):
+    for user in (waiting, np.frombuffer(feed.recorder.tail("user", 0).pcm, "<i2")):
         assert audible_secs(user) == close([(0, 1)])
         assert len(user) == 2 * OUT_RATE
     feed.recorder.pauses.end(feed.clock.now)

@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
 )
 
+from pipecat_roark.moments import SPEAKERS
 from pipecat_roark.spool.tail import Tail, replay
 from support.calls import OUT_RATE, tone
 from support.feed import Feed, microphone, speech, stalls
@@ -37,17 +38,18 @@ class Disk:
     def keep(self) -> None:
         """Write what is new."""
         chunks = self._feed.chunks
-        tail = self._tail.next(len(chunks), self._feed.recorder.tail)
-        if tail.chunk != self._tail.chunk:
-            self._file = b""
-        records = tail.records(self._tail)
-        self._tail, self._file = tail.written(), self._file + records
-        self.written += len(records)
-        sides = np.frombuffer(replay(self._file), "<i2").reshape(-1, 2)
-        start = sum(map(len, chunks)) // 4
-        for channel, end in enumerate(tail.ends):
+        place = sum(map(len, chunks)) // 4
+        for channel, speaker in enumerate(SPEAKERS):
+            tail = self._tail.next(len(chunks), speaker, self._feed.recorder.tail)
+            if tail.chunk != self._tail.chunk:
+                self._file = b""
+            records = tail.records(self._tail)
+            self._tail, self._file = tail.written(), self._file + records
+            self.written += len(records)
+            end = tail.ends[channel]
             assert end.start <= end.settled <= end.start + len(end.pcm)
-            self.settled.append((start, channel, sides[: end.settled // 2, channel].tobytes()))
+            side = np.frombuffer(replay(self._file), "<i2").reshape(-1, 2)[:, channel]
+            self.settled.append((place, channel, side[: end.settled // 2].tobytes()))
 
     def check(self) -> None:
         """Compare what was settled with the recording."""
@@ -97,6 +99,22 @@ rates = st.sampled_from([8000, 16000, 24000])
 
 @fuzz
 @given(st.lists(st.tuples(events, waits, rates, st.integers(1, 2000)), min_size=1, max_size=60))
+@example(
+    [
+        ("user", 3.0, 24000, 1),
+        ("pause", 0.0, 8000, 1),  # in the middle of a sample
+        ("keep", 3.0, 8000, 1),
+        ("user", 3.0, 8000, 1),
+    ]
+)
+@example(
+    [
+        ("bot", 0.0, 8000, 1233),
+        ("keep", 0.0, 8000, 1),
+        *[("user", wait, 8000, 2000) for wait in (3.0, *[0.0] * 20)],  # they waited, from before
+        ("keep", 0.0, 8000, 1),
+    ]
+)
 def test_what_is_settled_stays(steps: list[tuple[str, float, int, int]]) -> None:
     """Whatever comes, whenever: it is in the recording as it was written."""
 

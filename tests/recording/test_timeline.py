@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from pipecat_roark.moments import SPEAKERS
 from pipecat_roark.recording.timeline import Timeline
 from pipecat_roark.recording.track import HOLD_SECS, SETTLE_SECS, Track
+
+if TYPE_CHECKING:
+    from pipecat_roark.moments import Speaker
 
 RATE = 1000
 MS = 1_000_000
@@ -324,12 +329,24 @@ def test_a_preview_shows_what_is_not_decided_yet(timeline: Timeline) -> None:
     timeline.add("user", [(audio(1, 20), 20 * MS)], RATE)
     timeline.add("bot", [(audio(2, 200), 700 * MS)], RATE // 2)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
-    (user, settled), (bot, _) = (timeline.preview(side, 0, 700 * MS) for side in ("user", "bot"))
+    laid: dict[Speaker, int] = dict.fromkeys(SPEAKERS, 700 * MS)
+    settled = timeline.settled("user", laid)
+    user, bot = (timeline.preview(side, 0) for side in SPEAKERS)
     assert (len(user) // 2, len(bot) // 2) == (20, 700)
     assert settled == 0
     assert runs(bot)[0] == (0, 300)
     assert [len(pcm) // 2 for pcm in timeline.peek()] == [20, 20]
     assert [len(pcm) // 2 for pcm in timeline.pop_rest()] == [700, 700]
+
+
+def test_nothing_is_settled_while_the_opening_of_the_user_waits(timeline: Timeline) -> None:
+    """Frames of it that are not laid yet, or have not come, may move what is laid of the bot."""
+    timeline.add("bot", [(audio(2, 20), 20 * MS)], RATE)
+    now, opens_until = 3000 * MS, (20 + HOLD) * MS
+    assert timeline.settled("bot", {"user": now, "bot": now}) == 0
+    timeline.add("user", [(audio(1, 20), 20 * MS)], RATE)
+    assert timeline.settled("bot", {"user": opens_until - 1, "bot": now}) == 0
+    assert timeline.settled("bot", {"user": opens_until, "bot": now}) == 20
 
 
 def test_lines_that_sound_at_once_are_mixed(timeline: Timeline) -> None:

@@ -14,7 +14,6 @@ import sys
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -26,7 +25,6 @@ from pipecat_roark.delivery.recovery import Recovery
 from pipecat_roark.spool import tail
 from scenarios import exits
 from support.calls import OUT_RATE, Call
-from support.calm import calmly
 from support.surroundings import collected
 from support.toolbox import Toolbox
 
@@ -139,9 +137,6 @@ async def hold(
 ) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     """Hold a call, with a spool and against a slow Roark.
 
-    If the machine stood still for longer than the margin, another one is held: what was said before
-    a pause would arrive in it, and what was said in the pause behind it.
-
     Args:
         folder: Where everything is written.
         around: Returns an async context in which the secret part happens.
@@ -152,23 +147,6 @@ async def hold(
     Returns:
         What each exit let out, the observer, and the call as Roark has it.
     """
-    tries = count()
-
-    async def once() -> tuple[Exits, RoarkObserver, StoredCall | None]:
-        where = folder / str(next(tries))
-        return await _hold(where, around, before_end, recorded=recorded, **options)
-
-    return await calmly(once, MARGIN_SECS)
-
-
-async def _hold(
-    folder: Path,
-    around: Around | None,
-    before_end: Callable[[RoarkObserver], None] | None,
-    *,
-    recorded: bool,
-    **options: Any,
-) -> tuple[Exits, RoarkObserver, StoredCall | None]:
     seen, spool_dir = Exits(), folder / "spool"
     with collected(0) as lines:
         async with exits.roark(folder / "calls") as local:

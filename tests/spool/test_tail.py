@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipecat_roark.channel import ChannelEnd
+from pipecat_roark.channel import ChannelEnd, ChannelEnds
 from pipecat_roark.spool.tail import Tail, replay
 from support.tails import records_of, tail_of
+
+if TYPE_CHECKING:
+    from pipecat_roark.moments import Speaker
 
 NOTHING = ChannelEnd()
 
 
 def tail(user: ChannelEnd, bot: ChannelEnd = NOTHING) -> Tail:
     """Return the tail of the first chunk."""
-    return Tail(0, (user, bot))
+    return Tail(0, ChannelEnds(user, bot))
 
 
 def user_of(audio: bytes) -> bytes:
@@ -35,10 +40,12 @@ def test_only_what_changed_is_written() -> None:
     records = first.records(Tail())
     second = tail(ChannelEnd(4, b"CCdd", 8), ChannelEnd(2, b"", 2))
     records += second.records(first)
-    assert second.records(first) == tail(second.ends[0]).records(Tail())
+    assert second.records(first) == tail(second.ends.user).records(Tail())
     assert replay(records) == b"aaxxbb\0\0CC\0\0dd\0\0"
     assert second.records(first.written()) == second.records(first)
-    assert (first.written().size, first.written().next(0, lambda *_: second.ends)) == (12, second)
+    assert first.written().size == 12
+    user_alone = first.written().next(0, "user", lambda *_: second.ends.user)
+    assert user_alone.next(0, "bot", lambda *_: second.ends.bot) == second
     third = tail(ChannelEnd(4, b""), ChannelEnd(2, b""))
     assert replay(records + third.records(second)) == b"aaxxbb\0\0"
     assert third.records(third) == b""
@@ -48,15 +55,18 @@ def test_it_is_read_from_where_it_is_settled() -> None:
     """In a new chunk it is read from its beginning."""
     asked = []
 
-    def read(user: int, bot: int) -> tuple[ChannelEnd, ChannelEnd]:
-        asked.append((user, bot))
-        return ChannelEnd(user, b"aa", user + 2), ChannelEnd(bot, b"")
+    def read(speaker: Speaker, start: int) -> ChannelEnd:
+        asked.append((speaker, start))
+        return ChannelEnd(start, b"aa", start + 2)
 
-    first = Tail().next(0, read)
-    second = first.next(0, read)
-    third = second.next(1, read)
-    assert asked == [(0, 0), (2, 0), (0, 0)]
-    assert (first.size, second.size, third.chunk) == (4, 8, 1)
+    first = Tail().next(0, "user", read)
+    second = first.next(0, "user", read).written()
+    third = second.next(0, "bot", read)
+    fourth = third.next(1, "user", read)
+    assert asked == [("user", 0), ("user", 2), ("bot", 0), ("user", 0)]
+    assert (first.size, second.size, third.size) == (4, 8, 8)
+    assert third.records(second) == tail(NOTHING, third.ends.bot).records(Tail())
+    assert (fourth.chunk, fourth.ends.bot) == (1, NOTHING)
 
 
 @given(st.binary(max_size=40), st.integers(0, 200))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipecat_roark import guard
 from pipecat_roark.spool.folder import SpooledCall, waiting
 from pipecat_roark.spool.tail import Tail
 from pipecat_roark.spool.writer import SpoolWriter
@@ -15,6 +16,11 @@ from pipecat_roark.wire import CallEnded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def chunks_in(spool_dir: Path) -> int:
+    """Return how many chunks are in a spool."""
+    return len([*spool_dir.glob("*/*.pcm")])
 
 
 @pytest.mark.parametrize("name", ["create", "append", "write_chunk"])
@@ -79,7 +85,7 @@ async def test_what_only_goes_on_can_wait(
         drafts += 1
         return CallEnded()
 
-    def tail(_: Tail) -> Tail:
+    def tail(*_: object) -> Tail:
         nonlocal looks
         looks += 1
         return Tail()
@@ -101,4 +107,48 @@ async def test_what_only_goes_on_can_wait(
     assert drafts == made + 1
     following.cancel()
     await asyncio.wait([following])
+    await writer.close(done=True)
+
+
+async def test_a_chunk_does_not_wake_the_thread_of_a_call_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on disk before it is sent, and with the next note at the latest."""
+    monkeypatch.setattr("pipecat_roark.spool.writer.NOTE_SECS", 1000)
+    writer = SpoolWriter(tmp_path, "call#1", owner="somebody")
+    following = asyncio.create_task(writer.follow(lambda _: CallEnded(), lambda tail, _: tail))
+    await asyncio.sleep(0.02)  # until it has begun
+    writer.keep_chunk(1, bytes(4))
+    await asyncio.sleep(0.05)
+    assert chunks_in(tmp_path) == 0
+    assert await writer.flushed()
+    assert chunks_in(tmp_path) == 1
+    following.cancel()
+    await asyncio.wait([following])
+    writer.keep_chunk(2, bytes(4))
+    while chunks_in(tmp_path) < 2:  # noqa: ASYNC110  # the writer tells nobody
+        await asyncio.sleep(0.001)
+    await writer.close(done=True)
+
+
+async def test_a_draft_that_fails_costs_the_draft_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str]
+) -> None:
+    """The journal goes on to say that the call is alive."""
+    monkeypatch.setattr(guard, "RERAISE", False)
+    writer, asked = SpoolWriter(tmp_path, "call#1", owner="somebody"), asyncio.Event()
+
+    def draft(_: bool) -> CallEnded:  # noqa: FBT001
+        asked.set()
+        raise ZeroDivisionError
+
+    following = asyncio.create_task(writer.follow(draft, lambda tail, _: tail))
+    await asked.wait()
+    await asyncio.sleep(0)
+    assert await writer.flushed()
+    following.cancel()
+    await asyncio.wait([following])
+    (call,) = waiting(tmp_path)
+    assert len((call / "journal").read_bytes().splitlines()) == 2
+    assert "ZeroDivisionError" in warned[0]
     await writer.close(done=True)

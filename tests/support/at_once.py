@@ -2,8 +2,7 @@
 
 The first of them to run holds them all, so many at a time; then each passes or fails by itself.
 They share an event loop and a local Roark, in which each looks at its own calls. Each has log lines
-and a folder of its own. A test that needs another fixture is held by itself. One that fails while
-the machine stands still is held again.
+and a folder of its own. A test that needs another fixture is held by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from support.calm import stalls
+from support.steady import steadily, steady_time
 from support.surroundings import TEST, collected, reachable
 
 if TYPE_CHECKING:
@@ -26,18 +25,17 @@ if TYPE_CHECKING:
     from pipecat_roark.local import LocalRoark
 
 FIXTURES = ("local", "log", "warned", "tmp_path")
-PLACES = 6
-"""How many calls a slow machine can hold in one thread."""
+PLACES = 12
+"""How many tests share the event loop at a time, if a module doesn't say otherwise."""
 APART_SECS = 0.1
 """Calls begin one after another: a beginning stops the event loop for a moment."""
 
-TRIES = 5
 _T = TypeVar("_T")
 
 
 async def apart(waits: Coroutine[Any, Any, _T]) -> _T:
     """Run what lets its event loop stand still on one of its own, in a thread."""
-    return await asyncio.to_thread(asyncio.run, waits)
+    return await asyncio.to_thread(asyncio.run, steadily(lambda: waits)())
 
 
 def is_for_it(test: pytest.Function) -> bool:
@@ -86,7 +84,7 @@ class AtOnce:
 
     async def _hold_all(self) -> None:
         with TemporaryDirectory() as folder:
-            async with reachable(Path(folder)) as local:
+            async with steady_time(), reachable(Path(folder)) as local:
                 for test in self._bodies:
                     self._outcomes[test] = asyncio.create_task(self._hold(test, local))
                 await asyncio.wait(self._outcomes.values())
@@ -94,17 +92,9 @@ class AtOnce:
     async def _hold(self, test: pytest.Function, local: LocalRoark) -> None:
         TEST.set(test)
         async with self._places:
-            for _ in range(TRIES):
-                async with self._door:
-                    await asyncio.sleep(APART_SECS)
-                async with stalls() as late:
-                    (failure,) = await asyncio.gather(
-                        self._run(test, local), return_exceptions=True
-                    )
-                if failure is None or not late:
-                    break
-        if failure is not None:
-            raise failure
+            async with self._door:
+                await asyncio.sleep(APART_SECS)
+            await self._run(test, local)
 
     async def _run(self, test: pytest.Function, local: LocalRoark) -> None:
         with ExitStack() as stack:

@@ -39,6 +39,7 @@ from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+from support.at_once import apart
 from support.audio import LOUD
 from support.calls import FRAME_SECS, IN_RATE, run, spoken, tone
 from support.lines import LINE_RATE, STREAM, Line, Twilio
@@ -116,7 +117,7 @@ class Caller:
 
     async def call(self, url: str) -> None:
         """Hold the call on an event loop of its own: that of the bot may stand still."""
-        await asyncio.to_thread(asyncio.run, self._call(url))
+        await apart(self._call(url))
 
     async def _call(self, url: str) -> None:
         async with connect(url) as socket:

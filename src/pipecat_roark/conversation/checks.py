@@ -56,9 +56,10 @@ def _is_edge(value: object) -> bool:
 def _is_spoken_text(value: object) -> bool:
     if not isinstance(value, SpokenText) or not _is_text(value.text):
         return False
-    flags: tuple[object, ...] = value.spaced, value.interruptible
+    spaced: object = value.spaced
+    interruptible: object = value.interruptible
     timed = value.sounds_at is None or _is_time(value.sounds_at)
-    return timed and all(isinstance(flag, bool) for flag in flags)
+    return timed and isinstance(spaced, bool) and isinstance(interruptible, bool)
 
 
 CHECKS: dict[str, Callable[[object], bool]] = {
@@ -94,7 +95,10 @@ def check(verb: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, An
     Raises:
         TypeError: If one is of a wrong type or size.
     """
-    for name, value in (*zip(_parameters(verb), args, strict=False), *kwargs.items()):
+    for (name, fits), value in zip(_checks(verb), args, strict=False):
+        if not fits(value):
+            raise _misfit(name)
+    for name, value in kwargs.items():
         check_value(name, value)
 
 
@@ -102,13 +106,18 @@ def check_value(name: str, value: object) -> None:
     """Check a value by the name of its argument.
 
     Raises:
-        TypeError: If it is of a wrong type or size. The message does not contain the value, which
-            may be what a caller said.
+        TypeError: If it is of a wrong type or size.
     """
     if not CHECKS[name](value):
-        raise TypeError(f"{name} is of a wrong type or size")
+        raise _misfit(name)
+
+
+def _misfit(name: str) -> TypeError:
+    """Return an error that doesn't contain the value, which may be what a caller said."""
+    return TypeError(f"{name} is of a wrong type or size")
 
 
 @cache
-def _parameters(verb: Callable[..., None]) -> tuple[str, ...]:
-    return tuple(inspect.signature(verb).parameters)[1:]
+def _checks(verb: Callable[..., None]) -> tuple[tuple[str, Callable[[object], bool]], ...]:
+    names = [*inspect.signature(verb).parameters][1:]
+    return tuple((name, CHECKS[name]) for name in names)

@@ -26,6 +26,8 @@ INBOX_LIMIT = 512
 """How many events wait at most, however short the time is in which they come."""
 _BATCH = 32
 """How many of the oldest events are applied together, as this copies the latest turns."""
+_RECENT_NS = SECOND
+"""How long ago an event is, at most, that each report applies anew; few come later than that."""
 _ADDING: tuple[Callable[..., None], ...] = (
     Conversation.audio_made,
     Conversation.audio_played,
@@ -60,6 +62,8 @@ class Inbox:
         self._boundary = boundary
         self._conversation = Conversation()
         self._events: list[_Event] = []
+        self._known, self._count = self._conversation, 0
+        """The conversation with so many of the waiting events, until an earlier one comes."""
 
     def add(
         self,
@@ -77,31 +81,43 @@ class Inbox:
             if place and self._events[-1].at > at:
                 place = bisect_right(self._events, at, key=attrgetter("at"))
             before = self._events[place - 1] if place else None
+            if place <= self._count:
+                self._known, self._count = self._conversation, 0
             if before and before.verb is verb and verb in _ADDING and not kwargs:
                 # Audio comes fifty times a second.
                 amount, rest = before.args[0] + args[0], before.args[1:]
                 before.args = (amount, *(rest if verb is Conversation.audio_made else args[1:]))
             else:
                 self._events.insert(place, _Event(kind, at, verb, args, kwargs))
-        batch = self._events[:_BATCH]
-        is_old = len(batch) == _BATCH and self._events[-1].at - batch[-1].at > LATE_NS
-        if is_old or len(self._events) > INBOX_LIMIT:
-            self._conversation = self._applied(batch)
+        count = len(self._events)
+        is_old = count >= _BATCH and self._events[-1].at - self._events[_BATCH - 1].at > LATE_NS
+        if is_old or count > INBOX_LIMIT:
+            batch = self._events[:_BATCH]
+            self._conversation = self._applied(self._conversation, batch)
             del self._events[: len(batch)]
+            self._count -= len(batch)
+            if self._count < 0:
+                self._known, self._count = self._conversation, 0
 
     def conversation(self) -> Conversation:
         """Return a copy of the conversation with all events applied."""
-        return self._applied(self._events[:])
+        if self._events:
+            since = self._events[-1].at - _RECENT_NS
+            known = bisect_right(self._events, since, self._count, key=attrgetter("at"))
+            if events := self._events[self._count : known]:
+                self._known = self._applied(self._known, events)
+                self._count += len(events)
+        return self._applied(self._known, self._events[self._count :])
 
     def settled(self, now: int) -> int:
         """Return how many of the first turns no event can change any more."""
         return self._conversation.settled(now)
 
-    def _applied(self, events: list[_Event]) -> Conversation:
+    def _applied(self, before: Conversation, events: list[_Event]) -> Conversation:
         """Return a copy with events applied; one that fails leaves the list and the inbox."""
         while True:
             # An event that fails may have changed half of what it changes: begin again without it.
-            conversation = self._conversation.fork()
+            conversation = before.fork()
             failed = next((one for one in events if not self._applies(one, conversation)), None)
             if failed is None:
                 return conversation

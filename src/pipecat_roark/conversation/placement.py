@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipecat_roark.conversation.steps import ToolSpan
     from pipecat_roark.conversation.written_side import Message
     from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
+    from pipecat_roark.report import LatencyStage
 
 
 class Placement:
@@ -39,7 +40,7 @@ class Placement:
         offset_ms: Returns the place of a sample in the recording; None if that is unknown.
         places: Gives moments their place in the recording; None without a recording.
         is_open: Returns whether a turn may still change.
-        words: Whether turns have their words with their places.
+        words: Whether turns have their words with their places, and their latency.
         tools: The tools that ran, in the order of their begins.
     """
 
@@ -198,10 +199,17 @@ class Placement:
             interrupted=turn.interrupted,
             unheard=unheard(turn.fragments),
             response_ms=None if asked is None else max(0, round((start - asked) / MILLISECOND)),
-            latency=latency(turn.marks, self._tools, asked=asked, heard=start, place_ms=start_ms),
+            latency=self._latency(turn, asked, start, start_ms),
             open=self._is_open(turn),
             words=self._words(content, start_ms, end_ms, turn),
         )
+
+    def _latency(
+        self, turn: BotTurn, asked: int | None, heard: int, place_ms: int | None
+    ) -> tuple[LatencyStage, ...]:
+        if not self._with_words:
+            return ()
+        return latency(turn.marks, self._tools, asked=asked, heard=heard, place_ms=place_ms)
 
     def _words(
         self, text: str, start_ms: int | None, end_ms: int | None, turn: BotTurn | None = None

@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from copy import copy, deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipecat_roark.conversation.sounding import TAIL_SECS, Sounding
 from pipecat_roark.conversation.text import Fragment, SpokenText, whole_words
@@ -281,7 +281,7 @@ class Playback:
 
     def _enter(self, words: SpokenText) -> Fragment:
         if self._opens and words.spaced:
-            words = replace(words, text=f" {words.text.lstrip()}")
+            words = words._replace(text=f" {words.text.lstrip()}")
         self._opens, self._announced = False, None
         self._number += 1
         tokens = _tokens(words.text)

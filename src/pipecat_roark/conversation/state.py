@@ -154,7 +154,7 @@ class CallState:
                 with `True`, as the end of speech. None if places are unknown.
             places: Gives moments their place in a recording that does not run with the clock.
             pauses: Begin and end of each pause, in pipeline time; the end is None while it lasts.
-            words: Whether turns have their words with their places.
+            words: Whether turns have their words with their places, and their latency.
         """
         if places is None and origin is not None:
             places = ClockPlaces(origin)

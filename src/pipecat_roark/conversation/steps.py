@@ -10,7 +10,6 @@ Pure: times are pipeline nanoseconds.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -34,8 +33,7 @@ _OwnStep: TypeAlias = Literal[
 AnyStep: TypeAlias = "Step | _OwnStep"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A step, when it happened, and who took it.
 
     Attributes:

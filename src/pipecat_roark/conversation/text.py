@@ -7,7 +7,7 @@ from bisect import bisect_right
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ _JOINED_TO_NEXT = "\u0e40\u0e41\u0e42\u0e43\u0e44\u0ec0\u0ec1\u0ec2\u0ec3\u0ec4\
 _WORD = re.compile(r"\S+")
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenText:
+class SpokenText(NamedTuple):
     """A text as it came.
 
     Attributes:

@@ -9,8 +9,7 @@ which no service was to speak.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipecat_roark.conversation.bot_turn import BotTurn
 from pipecat_roark.conversation.history import History
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from pipecat_roark.moments import Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A written message.
 
     Attributes:
@@ -73,7 +71,7 @@ class WrittenSide(History):
         """
         last = self._messages[-1] if self._messages else None
         if last and last.open:
-            self._messages[-1] = replace(last, text=last.text + text, end=at)
+            self._messages[-1] = last._replace(text=last.text + text, end=at)
         else:
             answers = silent and last is not None and last.certain
             self._messages.append(Message("bot", text, at, at, open=True, certain=answers))
@@ -81,7 +79,7 @@ class WrittenSide(History):
     def bot_finished_writing(self) -> None:
         """Note that the bot's message is complete."""
         if self._messages:
-            self._messages[-1] = replace(self._messages[-1], open=False)
+            self._messages[-1] = self._messages[-1]._replace(open=False)
 
     def written(self) -> list[Message]:
         """Return the messages that stand for speech."""

@@ -91,7 +91,9 @@ class RoarkClient:
         """
         question = wire.chunk_upload(self._pipecat_call_id, index)
         url = _upload_url(await self._ask(UPLOADS_PATH, question, read=True))
-        request = Request("PUT", url, pcm, {"content-type": AUDIO_TYPE})
+        request = Request(
+            method="PUT", url=url, body=pcm, headers={"content-type": AUDIO_TYPE}, recurs=False
+        )
         reply = await self._send(request, self._upload_secs, to=_STORE, read=False)
         if not reply.is_success:
             raise store_failure(reply.status, reply.headers, datetime.now(timezone.utc), to=_STORE)
@@ -107,7 +109,9 @@ class RoarkClient:
 
     async def _ask(self, path: str, body: bytes, *, read: bool) -> bytes:
         """Send a request to Roark. Return the body of the reply, if it is to be read."""
-        request = Request("POST", f"{self._url}{path}", body, self._headers)
+        request = Request(
+            method="POST", url=f"{self._url}{path}", body=body, headers=self._headers, recurs=True
+        )
         secs = self._answer_secs + self._upload_secs * len(body) / CHUNK_BYTES
         reply = await self._send(request, secs, to=_ROARK, read=read)
         if reply.status in _REFUSED:
@@ -122,10 +126,11 @@ class RoarkClient:
         The status line is the answer. What happens after it matters only if the body of a
         successful reply is to be read.
         """
-        reply = Reply()
+        reply, end = Reply(), asyncio.get_running_loop().time() + secs
         try:
-            await asyncio.wait_for(self._exchange(request, reply, read=read), secs)
-        except asyncio.TimeoutError:
+            connections = await self._open(request.url, end)
+            await connections.exchange(request, reply, end, read=read)
+        except TimeoutError:
             problem = f"no answer from {to} in time"
         except ExchangeError as error:
             problem = f"{error} on the way to {to}"
@@ -135,25 +140,25 @@ class RoarkClient:
             return reply
         raise DeliveryError(problem)
 
-    async def _exchange(self, request: Request, reply: Reply, *, read: bool) -> None:
-        connections = await self._open(request.url)
-        await connections.exchange(request, reply, read=read)
-
-    async def _open(self, url: str) -> Connections:
+    async def _open(self, url: str, end: float) -> Connections:
         """Return the connections that lead to a URL.
 
         Raises:
             DeliveryError: If this machine can't make them now.
+            TimeoutError: If they are not there in time.
         """
         try:
-            return await self._opened(url)
+            connections = await self._opened(url, end)
         except DeliveryError:
             raise
         except Exception as error:  # noqa: BLE001  # no descriptor, no thread, no memory, …
             why = getattr(error, "strerror", None) or type(error).__name__
             raise DeliveryError(f"no connection can be made on this machine: {why}") from None
+        if connections is None:
+            raise TimeoutError
+        return connections
 
-    async def _opened(self, url: str) -> Connections:
+    async def _opened(self, url: str, end: float) -> Connections | None:
         if self._proxies is None:
             self._proxies = getproxies()
         proxy = proxy_for(url, self._proxies)
@@ -162,8 +167,12 @@ class RoarkClient:
             # In a thread: modules and TLS context take up to 0.15 s each, the first time.
             opening = asyncio.create_task(asyncio.to_thread(_connect, self._answer_secs, proxy))
             self._opening[proxy] = opening
+        if not opening.done():  # it serves other requests, too, so it is not cancelled
+            await asyncio.wait({opening}, timeout=end - asyncio.get_running_loop().time())
+        if not opening.done():
+            return None
         try:
-            return await asyncio.shield(opening)
+            return opening.result()
         except Exception:
             if self._opening.get(proxy) is opening:
                 del self._opening[proxy]

@@ -5,7 +5,6 @@ The module is imported when a call first sends something, because httpx takes ti
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -14,8 +13,9 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import httpx
 
 from pipecat_roark.delivery.exchange import ExchangeError
@@ -23,7 +23,7 @@ from pipecat_roark.delivery.retry import DeliveryError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping, MutableMapping
 
     from pipecat_roark.delivery.exchange import Reply, Request
     from pipecat_roark.delivery.route import Proxy
@@ -35,6 +35,13 @@ _SEND_BUFFER_BYTES = 64 * 1024
 _DRAIN_SECS = 0.1
 """How long the unneeded rest of a reply is read, so that the connection can be used again."""
 _HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "pipecat-roark"}
+_PIECE_BYTES = 128 * 1024
+"""How much is written at once, and must move on within the time to stand still.
+
+A smaller piece takes more time on the event loop, a larger one needs a faster line. With 6 s, each
+upload needs 20 KiB/s; pieces of 64 KiB would need 16, because the answer must come in 6 s, too,
+while the system still has the last of them to send.
+"""
 _LATE_IMPORTS = ("httpcore", "anyio._backends._asyncio")
 """Modules that httpx imports with the first request, which would hold up the event loop."""
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -60,24 +67,28 @@ class Connections:
         self._transport = _transport(_verify(), proxy)
         phases = ("connect", "read", "write", "pool")
         self._extensions = {"timeout": dict.fromkeys(phases, timeout_secs)}
+        self._urls: dict[str, httpx.URL] = {}
 
-    async def exchange(self, request: Request, reply: Reply, *, read: bool) -> None:
+    async def exchange(self, request: Request, reply: Reply, end: float, *, read: bool) -> None:
         """Send a request, and fill in the reply as it comes.
 
         Args:
             request: The request.
             reply: What is known of the reply, even if it breaks off.
+            end: Until when it may take, as a time of the event loop.
             read: Whether the body of a successful reply is needed.
 
         Raises:
-            asyncio.TimeoutError: If the request or the reply stood still for too long.
+            TimeoutError: If it took too long, or stood still for too long.
             ExchangeError: If it broke off.
         """
         hushed = _discreet.set(True)
         try:
-            await self._exchange(request, reply, read=read)
-        except httpx.TimeoutException:
-            raise asyncio.TimeoutError from None
+            # One scope for all: `asyncio.wait_for` of Python 3.11 and older makes tasks.
+            with anyio.fail_after(end - anyio.current_time()) as scope:
+                await self._exchange(request, reply, scope, read=read)
+        except (httpx.TimeoutException, TimeoutError):
+            raise TimeoutError from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Its text may hold the URL, and with it a signature.
             raise ExchangeError(type(error).__name__) from None
@@ -88,27 +99,63 @@ class Connections:
         """Close them. Requests under way fail."""
         await self._transport.aclose()
 
-    async def _exchange(self, request: Request, reply: Reply, *, read: bool) -> None:
+    async def _exchange(
+        self, request: Request, reply: Reply, scope: anyio.CancelScope, *, read: bool
+    ) -> None:
+        url = self._url(request)
+        headers = {
+            "host": url.netloc.decode(),
+            **_HEADERS,
+            **request.headers,
+            "content-length": str(len(request.body)),
+        }
         sent = httpx.Request(
             request.method,
-            request.url,
-            content=request.pieces(),
-            headers={**_HEADERS, **request.headers, "content-length": str(len(request.body))},
-            extensions={**self._extensions, "trace": _Handshake().trace},
+            url,
+            headers=headers,
+            stream=_Body(request.body),
+            extensions={**self._extensions},
         )
+        sent.extensions["trace"] = _Handshake(sent.extensions).trace
         response = await self._transport.handle_async_request(sent)
+        stream = cast("httpx.AsyncByteStream", response.stream)
         try:
             reply.status, reply.headers = response.status_code, response.headers
-            needed = read and reply.is_success
-            await asyncio.wait_for(_read(response, reply), None if needed else _DRAIN_SECS)
+            if not (read and reply.is_success):
+                scope.deadline = min(scope.deadline, anyio.current_time() + _DRAIN_SECS)
+            await _read(stream, reply)
         finally:
-            await response.aclose()
+            await stream.aclose()
+
+    def _url(self, request: Request) -> httpx.URL:
+        """Return the URL of a request. It takes time to parse, so one that recurs is kept."""
+        url = self._urls.get(request.url) or httpx.URL(request.url)
+        if request.recurs:
+            self._urls[request.url] = url
+        return url
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body that is written in pieces, so that the time to stand still is that of one of them."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _PIECE_BYTES):
+            yield self._body[start : start + _PIECE_BYTES]
 
 
 class _Handshake:
-    """Closes the connection of a TLS handshake that is cancelled, which httpx leaves open."""
+    """Closes the connection of a TLS handshake that is cancelled, which httpx leaves open.
 
-    def __init__(self) -> None:
+    Args:
+        extensions: Those of the request. Once the connection is open, the trace is taken out of
+            them, for it takes time in each phase of the request.
+    """
+
+    def __init__(self, extensions: MutableMapping[str, Any]) -> None:
+        self._extensions = extensions
         self._connection: Any = None
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -116,11 +163,13 @@ class _Handshake:
             self._connection = info["return_value"]
         elif event == "connection.start_tls.failed":
             await self._connection.aclose()
+        elif event == "http11.send_request_headers.started":
+            self._extensions.pop("trace", None)
 
 
-async def _read(response: httpx.Response, reply: Reply) -> None:
+async def _read(stream: httpx.AsyncByteStream, reply: Reply) -> None:
     # Raw, for a small reply may unpack to a huge one.
-    async for part in response.aiter_raw():
+    async for part in stream:
         reply.body += part
         if len(reply.body) > MAX_REPLY_BYTES:
             break

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-_PIECE_BYTES = 64 * 1024
-"""How much is written to the network at once."""
+    from collections.abc import Mapping
 
 
 class ExchangeError(Exception):
     """An exchange that broke off; the text names the kind of error, and nothing of the request."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Request:
     """A request, as often as it is sent.
 
-    Args:
+    Attributes:
         method: Its method.
         url: Its URL; it may contain a signature.
         body: Its body.
         headers: Its headers; they may contain the key.
+        recurs: Whether others go to the same URL.
     """
 
-    def __init__(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        self.method = method
-        self.url = url
-        self.body = body
-        self.headers = headers
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces, so that the time to stand still is that of one of them."""
-        for start in range(0, len(self.body), _PIECE_BYTES):
-            yield self.body[start : start + _PIECE_BYTES]
+    method: str
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    recurs: bool
 
 
 class Reply:

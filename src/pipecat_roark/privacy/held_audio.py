@@ -6,8 +6,7 @@ Pure: interleaved 16-bit PCM in and out; places are in bytes of the recording.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipecat_roark.silence import silence
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from pipecat_roark.receipt import Cause
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A part of the recording that is released.
 
     Attributes:
@@ -31,8 +29,7 @@ class Part:
     lost: Cause | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """A part that is held: where it begins and ends, and its audio."""
 
     start: int

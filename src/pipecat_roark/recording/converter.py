@@ -50,10 +50,10 @@ class Converter:
 
     Args:
         rate: Sample rate of what it returns, in Hz.
-        quality: One of soxr's recipes.
+        quality: One of soxr's recipes; "HQ" is exact to 20 bits, and samples have 16.
     """
 
-    def __init__(self, rate: int, *, quality: str = "VHQ") -> None:
+    def __init__(self, rate: int, *, quality: str = "HQ") -> None:
         self._rate = rate
         self._quality = quality
         self._resampler: _Resampler | None = None

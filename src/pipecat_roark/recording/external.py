@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
 from pipecat_roark import compat
-from pipecat_roark.channel import ChannelEnd, ChannelEnds
+from pipecat_roark.channel import ChannelEnd
 from pipecat_roark.guard import ErrorBoundary
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.layout import Layout
@@ -107,9 +107,9 @@ class ExternalRecorder:
             length = frame.num_frames * SECOND // frame.sample_rate
             self.places.add_frame(speaker, data.timestamp, length)
 
-    def tail(self, user_start: int, bot_start: int) -> ChannelEnds:  # noqa: ARG002
+    def tail(self, speaker: Speaker, start: int) -> ChannelEnd:  # noqa: ARG002
         """Return nothing: the processor's audio is known only when it is handed out."""
-        return ChannelEnd(), ChannelEnd()
+        return ChannelEnd()
 
     async def finish(self) -> None:
         """Hand out the rest of the audio, and measure it.

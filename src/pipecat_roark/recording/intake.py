@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 LAY_NS = SECOND
-"""How long frames wait at most to be laid together."""
+"""How long frames wait at most to be laid together.
+
+Audio to be resampled waits half as long: resampling is most of the work then, and a second of it
+would hold up the event loop.
+"""
 _MIN_RATE, _MAX_RATE = 1000, 768_000
 """Sample rates in Hz that speech can have: a wrong one would stretch a frame over minutes."""
 
@@ -47,11 +51,19 @@ class Inbox:
     """Each frame with the time of its arrival."""
     lay_by: int = 0
     """Pipeline time until which frames only wait."""
+    resampled: bool = False
+    """Whether the latest frames were resampled."""
     _phase: int = field(default_factory=lambda: int(next_phase() * LAY_NS))
 
     def wait(self, now: int) -> None:
         """Let frames wait; inboxes of calls that began together are laid one after another."""
-        self.lay_by = now + LAY_NS - (now - self._phase) % LAY_NS
+        every = LAY_NS // 2 if self.resampled else LAY_NS
+        self.lay_by = now + every - (now - self._phase) % every
+
+    def rest(self, now: int) -> None:
+        """Let frames wait a little longer than usual, because somebody else has them laid."""
+        if self.lay_by:
+            self.lay_by = max(self.lay_by, now + LAY_NS * 3 // 2)
 
 
 class Intake:
@@ -62,15 +74,17 @@ class Intake:
         self.bot = Inbox("bot")
         self._warned = False
 
+    def of(self, speaker: Speaker) -> Inbox:
+        """Return the inbox of a speaker."""
+        return self.user if speaker == "user" else self.bot
+
     def oldest(self, now: int) -> int:
         """Return when the first waiting frame arrived, or now."""
-        return min([box.arrivals[0][1] for box in self if box.arrivals], default=now)
+        return min(self.laid(now).values())
 
-    def rest(self, now: int) -> None:
-        """Let frames wait a little longer than usual, because somebody else has them laid."""
-        for inbox in self:
-            if inbox.lay_by:
-                inbox.lay_by = max(inbox.lay_by, now + LAY_NS * 3 // 2)
+    def laid(self, now: int) -> dict[Speaker, int]:
+        """Return up to when the frames of each speaker are laid."""
+        return {box.speaker: box.arrivals[0][1] if box.arrivals else now for box in self}
 
     def overdue(self, now: int) -> list[Inbox]:
         """Return the inboxes whose frames have waited long enough."""
@@ -87,7 +101,9 @@ class Intake:
             for source, kind, frames in _runs(arrivals):
                 if not _is_usable(source, kind):
                     self._warn(source, kind)
-                elif sound := recording.lay(inbox.speaker, source, frames):
+                    continue
+                inbox.resampled = source.rate != recording.rate
+                if sound := recording.lay(inbox.speaker, source, frames):
                     yield sound
 
     def __iter__(self) -> Iterator[Inbox]:

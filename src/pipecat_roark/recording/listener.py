@@ -8,12 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipecat.frames.frames import Frame
-    from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.channel import ChannelEnds
-    from pipecat_roark.moments import Edge, OffsetMs, Places
+    from pipecat_roark.channel import ChannelEnd
+    from pipecat_roark.moments import Edge, OffsetMs, Places, Speaker
     from pipecat_roark.spans import Spans
 
 
@@ -103,18 +102,15 @@ class Recorder(Protocol):
 
     @property
     def awaits_audio(self) -> bool:
-        """Whether `observe` still needs the audio frames."""
+        """Whether an observer must still look at the audio frames."""
 
-    def tail(self, user_start: int, bot_start: int) -> ChannelEnds:
-        """Return the end of each channel that the listener has not received yet.
+    def tail(self, speaker: Speaker, start: int) -> ChannelEnd:
+        """Return the end of a speaker's channel that the listener has not received yet.
 
         Args:
-            user_start: How many bytes at the user's front to leave out.
-            bot_start: The same of the bot.
+            speaker: The speaker.
+            start: How many bytes at its front to leave out, as far as they are settled.
         """
-
-    async def observe(self, data: FramePushed) -> None:
-        """Look at a frame that was pushed from one processor to the next."""
 
     @property
     def pauses(self) -> Spans:

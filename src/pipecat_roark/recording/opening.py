@@ -27,6 +27,10 @@ class Opening:
         """Return whether a moment lies in it; it begins with the first frame."""
         return self._until is not None and at < self._until
 
+    def may_include(self, at: int) -> bool:
+        """Return whether a moment lies in it, or before it."""
+        return self._until is None or at < self._until
+
     def note(self, at: int, lag: float) -> bool:
         """Note the delay of a frame that arrives; return whether the opening still lasts."""
         if self._until is None:

@@ -38,12 +38,11 @@ from pipecat_roark.spans import Spans
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipecat.observers.base_observer import FramePushed
     from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
     from pipecat.processors.frame_processor import FrameProcessorSetup
 
-    from pipecat_roark.channel import ChannelEnds
-    from pipecat_roark.moments import OffsetMs, Places
+    from pipecat_roark.channel import ChannelEnd
+    from pipecat_roark.moments import OffsetMs, Places, Speaker
     from pipecat_roark.recording.listener import Listener
 
 TICK_SECS = 0.5
@@ -83,7 +82,7 @@ class StereoRecorder(WholeCallEvents):
         self.after_output = False
         """Whether an output transport stands before it; known when the bot first speaks."""
         self.awaits_audio = False
-        """Whether `observe` needs audio frames: they all pass here."""
+        """Whether an observer must look at audio frames: they all pass here."""
         self.places: Places | None = None
         """None, because the recording runs with the pipeline's clock."""
         self.pauses = Spans()
@@ -118,14 +117,12 @@ class StereoRecorder(WholeCallEvents):
         self._lay(self._intake)
         return self._tape.peek()
 
-    def tail(self, user_start: int, bot_start: int) -> ChannelEnds:
-        """Return what was not handed out yet, as it looks now; see `Recorder.tail`."""
-        self._lay(self._intake)
-        self._intake.rest(now := self._now())
-        return self._tape.preview(user_start, bot_start, now)
-
-    async def observe(self, data: FramePushed) -> None:
-        """Ignore what an observer sees: the frames that count pass here."""
+    def tail(self, speaker: Speaker, start: int) -> ChannelEnd:
+        """Return what was not handed out yet of a channel, as it looks now; see `Recorder.tail`."""
+        inbox = self._intake.of(speaker)
+        self._lay([inbox])
+        inbox.rest(now := self._now())
+        return self._tape.preview(speaker, start, self._intake.laid(now))
 
     async def start_recording(self) -> None:
         """Record again what is said after `stop_recording`; what was recorded stays."""
@@ -217,8 +214,7 @@ class StereoRecorder(WholeCallEvents):
 
     async def _record(self, frame: InputAudioRawFrame | OutputAudioRawFrame, now: int) -> None:
         """Keep a frame, and then do one piece of work, so that none holds up the event loop."""
-        is_user = isinstance(frame, InputAudioRawFrame)
-        inbox = self._intake.user if is_user else self._intake.bot
+        inbox = self._intake.of("user" if isinstance(frame, InputAudioRawFrame) else "bot")
         self._inboxes[type(frame)] = inbox
         inbox.arrivals.append((frame, now))
         if await self._hand_out_decided(now):

@@ -6,11 +6,12 @@ Pure: no Pipecat, no I/O, and time comes in as a value. Frames enter as plain va
 from __future__ import annotations
 
 from collections import defaultdict
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipecat_roark.channel import ChannelEnd, ChannelEnds
+from pipecat_roark.channel import ChannelEnd
 from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.audibility import PAUSE_SECS, RecentAudio
 from pipecat_roark.recording.timeline import Timeline
@@ -18,7 +19,7 @@ from pipecat_roark.recording.utterance import Background, LateEnd, Sound, Uttera
 from pipecat_roark.silence import silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pipecat_roark.moments import Edge, Frames, OffsetMs, Speaker
     from pipecat_roark.spans import Spans
@@ -47,10 +48,16 @@ class Stereo(NamedTuple):
 
     def interleaved(self) -> bytes:
         """Return 32-bit words, little-endian, with the sample of the user in the lower half."""
-        words = np.frombuffer(self.bot, "<u2").astype("<u4")
+        # A `BytesIO` gives its memory away, while an array would be copied: new memory costs more
+        # than the work.
+        memory = BytesIO()
+        memory.writelines(self)
+        words = np.frombuffer(memory.getbuffer(), "<u4")
+        words[:] = np.frombuffer(self.bot, "<u2")
         words <<= 16
         words |= np.frombuffer(self.user, "<u2")
-        return words.tobytes()
+        del words  # as long as it is there, the memory isn't given away
+        return memory.getvalue()
 
     @classmethod
     def split(cls, pcm: bytes) -> Stereo:
@@ -70,7 +77,8 @@ class Recording:
     """
 
     def __init__(self, rate: int, *, paced: bool, pauses: Spans) -> None:
-        self._rate = rate
+        self.rate = rate
+        """Its sample rate in Hz."""
         self._paced = paced
         self._pauses = pauses
         self._timeline: Timeline | None = None
@@ -125,7 +133,7 @@ class Recording:
         if self._timeline is None:
             pcm, at = played[0]
             origin = at - len(pcm) // 2 * SECOND // rate
-            self._timeline = Timeline(self._rate, origin, paced=self._paced)
+            self._timeline = Timeline(self.rate, origin, paced=self._paced)
         if speaker == "user":
             index = self._timeline.add(speaker, frames, rate, line=source.line)
             if index is not None:
@@ -147,7 +155,7 @@ class Recording:
         noise = self._backgrounds[destination].interrupt()
         # In background sound its frames follow those before without a gap, as they are.
         begins = at if noise is None else 0
-        self._utterances[destination] = Utterance(self._rate, noise, announced_ns=begins)
+        self._utterances[destination] = Utterance(self.rate, noise, announced_ns=begins)
 
     def bot_stopped(self, destination: str | None, at: int) -> Edge | None:
         """End an utterance of the bot at `at`; return where it was heard last, if it was heard."""
@@ -167,7 +175,7 @@ class Recording:
         if self._timeline is None:
             return None
         track = self._timeline.track("user")
-        announced = track.onset(round(secs * self._rate))
+        announced = track.onset(round(secs * self.rate))
         spoken_after = track.pause_before(announced, PAUSE_SECS)
         heard = self._user_audio.onset(announced, after=spoken_after)
         return track.onset(track.received - heard)
@@ -177,7 +185,7 @@ class Recording:
         if self._timeline is None:
             return None
         track = self._timeline.track("user")
-        announced = track.offset(round(secs * self._rate))
+        announced = track.offset(round(secs * self.rate))
         return track.offset(track.received - self._user_audio.offset(announced))
 
     def _late(self, destination: str | None, frames: Frames, rate: int) -> Frames:
@@ -224,23 +232,20 @@ class Recording:
             return b""
         return self._paused(Stereo(*self._timeline.peek()), self._popped).interleaved()
 
-    def preview(self, user_start: int, bot_start: int, now_ns: int) -> ChannelEnds:
-        """Return the end of each channel that was not removed, as it looks now.
+    def preview(self, speaker: Speaker, start: int, laid_ns: Mapping[Speaker, int]) -> ChannelEnd:
+        """Return the end of a speaker's channel that was not removed, as it looks now.
 
         Args:
-            user_start: How many bytes at the user's front to leave out.
-            bot_start: The same of the bot.
-            now_ns: Time up to which all frames were laid.
+            speaker: The speaker.
+            start: How many bytes at its front to leave out, as far as they are settled.
+            laid_ns: Time up to which all frames of each speaker were laid.
         """
-        timeline = self._timeline
-        if timeline is None:
-            return ChannelEnd(), ChannelEnd()
-
-        def end(speaker: Speaker, start: int) -> ChannelEnd:
-            pcm, settled = timeline.preview(speaker, start // 2, now_ns)
-            return ChannelEnd(start, self._hushed(pcm, self._popped + start // 2), 2 * settled)
-
-        return end("user", user_start), end("bot", bot_start)
+        if self._timeline is None:
+            return ChannelEnd()
+        settled = self._timeline.settled(speaker, laid_ns)
+        first = min(start // 2, settled)
+        pcm = self._timeline.preview(speaker, first)
+        return ChannelEnd(2 * first, self._hushed(pcm, self._popped + first), 2 * settled)
 
     @property
     def _popped(self) -> int:
@@ -254,14 +259,12 @@ class Recording:
     def _hushed(self, side: bytes, place: int) -> bytes:
         """Return one channel that lies at a sample of the recording, with silence in the pauses."""
         origin, count = self.origin_ns or 0, len(side) // 2
-
-        def nanoseconds(sample: int) -> int:
-            return origin + sample * SECOND // self._rate
-
-        parts = self._pauses.within(nanoseconds(place), nanoseconds(place + count))
+        # A sample of which a part lies in a pause is silent, so the last one counts as a whole.
+        start, until = place * SECOND // self.rate, -((place + count) * -SECOND // self.rate)
+        parts = self._pauses.within(origin + start, origin + until)
         for begin, end in parts:
-            first = max(0, (begin - origin) * self._rate // SECOND - place)
-            last = min(count, -((origin - end) * self._rate // SECOND) - place)
+            first = max(0, (begin - origin) * self.rate // SECOND - place)
+            last = min(count, -((origin - end) * self.rate // SECOND) - place)
             if (first, last) == (0, count):
                 return silence(2 * count)
             side = side[: 2 * first] + bytes(2 * (last - first)) + side[2 * last :]

@@ -33,7 +33,7 @@ from pipecat_roark.moments import SECOND
 from pipecat_roark.recording.track import Track
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
     from pipecat_roark.moments import Frames, Speaker
 
@@ -105,22 +105,28 @@ class Timeline:
         length = max(len(user), len(bot))
         return user.ljust(length, b"\0"), bot.ljust(length, b"\0")
 
-    def preview(self, speaker: Speaker, start: int, now_ns: int) -> tuple[bytes, int]:
+    def settled(self, speaker: Speaker, laid_ns: Mapping[Speaker, int]) -> int:
+        """Return how many samples of a speaker, of those not removed, do not change any more.
+
+        Args:
+            speaker: The speaker.
+            laid_ns: Time up to which all frames of each speaker were laid.
+        """
+        # What opens a track may still move both of them; later, what is laid stays.
+        for side, lines in self._tracks.items():
+            if any(track.may_move(laid_ns[side]) for track in lines):
+                return 0
+        now_ns = laid_ns[speaker]
+        return min(track.settled(now_ns) - track.popped for track in self._tracks[speaker])
+
+    def preview(self, speaker: Speaker, start: int) -> bytes:
         """Return the audio of a speaker that was not removed, as it looks now.
 
         Args:
             speaker: The speaker.
-            start: How many samples at the front to leave out; none of them changes any more.
-            now_ns: Time up to which all frames were laid.
-
-        Returns:
-            The audio, and how many samples from the front do not change any more.
+            start: How many samples at the front to leave out; all of them are settled.
         """
-        # What opens a track may still move both of them; later, what is laid stays.
-        settles = not any(track.opens(now_ns) for track in self._all())
-        lines = self._tracks[speaker]
-        settled = min(track.laid - track.popped for track in lines) if settles else 0
-        return _mix([track.preview(start) for track in lines]), settled
+        return _mix([track.preview(start) for track in self._tracks[speaker]])
 
     def decide_all(self) -> int:
         """Decide everything; return how many samples are left of the longer track."""

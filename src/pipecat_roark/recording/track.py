@@ -125,17 +125,20 @@ class Track:
             begins = False
         self._lay()
 
-    def opens(self, now_ns: int) -> bool:
-        """Return whether its first frames may have waited; if not, lay what is due."""
-        if self._opening.includes(now_ns):
-            return True
+    def may_move(self, now_ns: int) -> bool:
+        """Return whether its first frames may have waited, or may still come."""
+        return self._opening.may_include(now_ns)
+
+    def settled(self, now_ns: int) -> int:
+        """Return the position up to which all that was added is laid, if nothing moves it."""
         self._decide_due(self._since(now_ns))
-        return False
+        return self.laid
 
     def decided(self, now_ns: int) -> int:
         """Return the position up to which nothing changes any more."""
-        if self.opens(now_ns):
+        if self._opening.includes(now_ns):
             return self.popped
+        self._decide_due(self._since(now_ns))
         if self._pauses:
             return self.laid
         return max(self.laid, int(self._since(now_ns) - HOLD_SECS * self._rate))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipecat_roark.moments import Speaker
     from pipecat_roark.receipt import Cause
     from pipecat_roark.spool.tail import Tail
     from pipecat_roark.wire import CallEnded
@@ -49,13 +50,13 @@ class Spool(Protocol):
         """Return a chunk, or None if it can't be read."""
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail, Speaker], Tail]
     ) -> None:
         """Keep the end of the call as it would be now, until it is cancelled.
 
         Args:
             draft: Returns `call-ended` as of now, given whether there is any audio.
-            tail: Returns the tail as of now, given the one before.
+            tail: Returns the tail with the channel of a speaker as of now, given the one before.
         """
 
     async def close(self, *, done: bool) -> None:
@@ -90,7 +91,7 @@ class NoSpool:
         return None
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail, Speaker], Tail]
     ) -> None:
         """Return at once."""
 

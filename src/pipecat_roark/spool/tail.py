@@ -17,6 +17,8 @@ from pipecat_roark.channel import ChannelEnd, ChannelEnds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipecat_roark.moments import Speaker
+
 _RECORD = struct.Struct("<III")
 """The head of a record: the channel, the byte from which it is replaced, and how many follow."""
 _CHANNELS = 2
@@ -33,22 +35,26 @@ class Tail(NamedTuple):
     """
 
     chunk: int = 0
-    ends: ChannelEnds = (ChannelEnd(), ChannelEnd())
+    ends: ChannelEnds = ChannelEnds()
 
     @property
     def size(self) -> int:
         """How many bytes of the recording it is, with those that are left out."""
         return _CHANNELS * max(end.start + len(end.pcm) for end in self.ends)
 
-    def next(self, chunk: int, read: Callable[[int, int], ChannelEnds]) -> Tail:
-        """Return the tail as of now.
+    def next(
+        self, chunk: int, speaker: Speaker, read: Callable[[Speaker, int], ChannelEnd]
+    ) -> Tail:
+        """Return the tail with the channel of a speaker as of now.
 
         Args:
             chunk: Index of the chunk that it will be part of.
-            read: Returns it without so many bytes at the front of each channel.
+            speaker: The speaker.
+            read: Returns the end of the channel, without so many bytes at its front.
         """
-        user, bot = self._ends_in(chunk)
-        return Tail(chunk, read(user.settled, bot.settled))
+        ends = self._ends_in(chunk)
+        end = read(speaker, getattr(ends, speaker).settled)
+        return Tail(chunk, ends._replace(**{speaker: end}))
 
     def records(self, before: Tail) -> bytes:
         """Return the records that turn an earlier tail into this one."""
@@ -62,12 +68,12 @@ class Tail(NamedTuple):
 
     def written(self) -> Tail:
         """Return this tail as it is when all of it is on disk, and nothing in memory."""
-        user, bot = (ChannelEnd(end.start + len(end.pcm), b"", end.settled) for end in self.ends)
-        return Tail(self.chunk, (user, bot))
+        ends = (ChannelEnd(end.start + len(end.pcm), b"", end.settled) for end in self.ends)
+        return Tail(self.chunk, ChannelEnds(*ends))
 
     def _ends_in(self, chunk: int) -> ChannelEnds:
         """Return the ends if they will be part of a chunk; another chunk has none yet."""
-        return self.ends if chunk == self.chunk else (ChannelEnd(), ChannelEnd())
+        return self.ends if chunk == self.chunk else ChannelEnds()
 
 
 def parsed(records: bytes) -> Iterator[tuple[int, int, bytes]]:

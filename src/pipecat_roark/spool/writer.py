@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from pipecat_roark.guard import ErrorBoundary
+from pipecat_roark.moments import SPEAKERS
 from pipecat_roark.receipt import Cause
 from pipecat_roark.spool import journal
 from pipecat_roark.spool.alarm import Alarm
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pipecat_roark.moments import Speaker
     from pipecat_roark.wire import CallEnded
 
 MAX_BACKLOG = 64
 """Writes that may wait for the disk."""
-NOTE_SECS = 0.5
-"""How often the tail of the recording is written."""
+NOTE_SECS = 0.75
+"""How often the tail of the recording is written: a kill costs less than a second of it."""
 DRAFT_SECS = 0.05
 """How long after something has finished a draft of `call-ended` is made that has it."""
 GROWN_SECS = 2.0
@@ -81,7 +83,9 @@ class SpoolWriter:
         self._call = call
         self._thread = Thread("roark-spool")
         self._changed = Alarm()
-        self._grown = False
+        self._grown = True
+        self._follows = False
+        """Whether something is written every `NOTE_SECS`."""
         self._draft = Draft()
         self._tail = Tail()
         self._kept_bytes = 0
@@ -116,7 +120,9 @@ class SpoolWriter:
                 call.note_absence(index, len(pcm))
                 self._warn_of_room(error)
 
-        self._write(keep)
+        # The thread would compete with the event loop for the interpreter, just when that has most
+        # to do. Whoever sends the chunk wakes it, and so does the next note of the tail.
+        self._write(keep, wakes=not self._follows)
         self._kept_bytes += len(pcm)
         self._tail = Tail(index + 1)
         if index == 0:  # the draft must mention the recording
@@ -147,15 +153,24 @@ class SpoolWriter:
             return None
 
     async def follow(
-        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail], Tail]
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail, Speaker], Tail]
     ) -> None:
         """Keep the end of the call as it would be now, until it is cancelled.
 
         Args:
             draft: Returns `call-ended` as of now, given whether there is any audio. It is called
                 after something changed.
-            tail: Returns the tail as of now, given the one before.
+            tail: Returns the tail with the channel of a speaker as of now, given the one before.
         """
+        self._follows = True
+        try:
+            await self._follow(draft, tail)
+        finally:
+            self._follows = False
+
+    async def _follow(
+        self, draft: Callable[[bool], CallEnded], tail: Callable[[Tail, Speaker], Tail]
+    ) -> None:
         guard, clock = ErrorBoundary("spool"), asyncio.get_running_loop().time
         note_due = rested_at = grown_due = clock()
         while self.healthy:
@@ -164,9 +179,11 @@ class SpoolWriter:
             drafts = self._changed.rung or (self._grown and now >= grown_due)
             if notes:
                 note_due = now + NOTE_SECS
-                with guard:
-                    self._note_tail(tail(self._tail))
-                await asyncio.sleep(0)  # one piece of work at a time holds up the event loop less
+                for speaker in SPEAKERS:
+                    with guard:
+                        self._note_tail(tail(self._tail, speaker))
+                    await asyncio.sleep(0)  # small pieces of work hold up the event loop less
+            entries: list[dict[str, object]] = []
             with guard:
                 if drafts:
                     self._changed.reset()
@@ -176,9 +193,8 @@ class SpoolWriter:
                     busy_secs = (time.thread_time() - began) / DRAFT_SHARE
                     rested_at, grown_due = now + busy_secs, now + GROWN_SECS
                 if drafts or (notes and self._draft.short):
-                    self._append(*self._draft.changes(self._audio_bytes))
-                else:
-                    self._append({})  # the call is alive
+                    entries = self._draft.changes(self._audio_bytes)
+            self._append(*(entries or [{}]))  # in any case, the call is alive
             await self._changed.wait(note_due)
             if self._changed.rung:  # what happens at the same time makes one draft
                 await asyncio.sleep(max(DRAFT_SECS, rested_at - clock()))
@@ -207,18 +223,18 @@ class SpoolWriter:
                 self._warn_of_room(error)
 
         if records:
-            self._write(write)
+            self._write(write, wakes=False)
 
     def _append(self, *entries: dict[str, object]) -> None:
         now = datetime.now(timezone.utc)
         lines = b"".join(journal.line(now, **entry) for entry in entries)
         self._write(lambda call: call.append(lines))
 
-    def _write(self, work: Callable[[SpooledCall], None]) -> None:
+    def _write(self, work: Callable[[SpooledCall], None], *, wakes: bool = True) -> None:
         if self._thread.behind > MAX_BACKLOG:
             self._give_up("the disk can't keep up")
         if self.healthy:
-            self._thread.submit(self._work, work)
+            (self._thread.submit if wakes else self._thread.put)(self._work, work)
 
     def _work(self, work: Callable[[SpooledCall], None], *, always: bool = False) -> None:
         until = time.monotonic() + _PATIENCE_SECS
