@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from importlib.metadata import version
 from inspect import iscoroutinefunction
 from itertools import groupby
@@ -86,3 +87,14 @@ async def local(tmp_path: Path) -> AsyncIterator[LocalRoark]:
     """Run a local Roark and point the library at it."""
     async with reachable(tmp_path / "calls") as roark:
         yield roark
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Find the Chromium of the system; without one, the test is skipped, or fails in CI."""
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("There is no chromium, and REQUIRE_BROWSER is set.")
+        pytest.skip("There is no chromium on this machine.")
+    return path

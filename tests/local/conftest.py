@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,15 +31,10 @@ expect.set_options(timeout=PATIENCE_MS)
 
 # Of a module, as the browser's own event loop must be gone before an async test runs.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run the Chromium of the system; without one, the test is skipped, or fails in CI."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("There is no chromium, and REQUIRE_BROWSER is set.")
-        pytest.skip("There is no chromium on this machine.")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Run the Chromium of the system."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import sys
 import wave
 from contextlib import asynccontextmanager
@@ -76,13 +74,8 @@ window.hear = async () => {
 
 
 @asynccontextmanager
-async def browser(microphone: Path) -> AsyncIterator[Page]:
+async def browser(chromium: str, microphone: Path) -> AsyncIterator[Page]:
     """Open a page in the Chromium of the system, whose microphone plays a file once."""
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("There is no chromium, and REQUIRE_BROWSER is set.")
-        pytest.skip("There is no chromium on this machine.")
     flags = [
         "--no-sandbox",
         "--disable-gpu",
@@ -94,11 +87,11 @@ async def browser(microphone: Path) -> AsyncIterator[Page]:
         f"--use-file-for-fake-audio-capture={microphone}%noloop",
     ]
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=path, args=flags)
-        page = await chromium.new_page()
+        running = await playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = await running.new_page()
         page.set_default_timeout(1000 * PATIENCE_SECS)
         yield page
-        await chromium.close()
+        await running.close()
 
 
 def spoken_file(folder: Path) -> Path:
@@ -112,9 +105,9 @@ def spoken_file(folder: Path) -> Path:
     return folder / "microphone.wav"
 
 
-async def call_by_browser(port: int, folder: Path) -> None:
+async def call_by_browser(port: int, chromium: str, folder: Path) -> None:
     """Hold a call in which a browser hears the answer, and hang up."""
-    async with browser(spoken_file(folder)) as page:
+    async with browser(chromium, spoken_file(folder)) as page:
         await page.route(
             "**/page", lambda route: route.fulfill(body=PAGE, content_type="text/html")
         )
@@ -128,19 +121,23 @@ async def call_by_browser(port: int, folder: Path) -> None:
 async def call_by_aiortc(port: int) -> None:
     """Hold a call in which a caller hears the answer, and hang up."""
     caller = Caller()
-    await dial(caller, port)
-    await asyncio.sleep(SILENT_SECS)
-    await caller.say(Line("weather", QUESTION))
-    await caller.listen()
-    await caller.hang_up()
+    try:
+        await dial(caller, port)
+        await asyncio.sleep(SILENT_SECS)
+        await caller.say(Line("weather", QUESTION))
+        await caller.listen()
+    finally:
+        await caller.hang_up()
 
 
-async def test_calls_of_the_development_runner(local: LocalRoark, tmp_path: Path) -> None:
+async def test_calls_of_the_development_runner(
+    local: LocalRoark, chromium: str, tmp_path: Path
+) -> None:
     """Calls of a browser and of aiortc arrive whole, with their turns where they can be heard."""
     port = free_port()
     command = ("-m", "scenarios.bots", "-t", "webrtc", "--host", "127.0.0.1", "--port", str(port))
     async with serving(*command, port=port, url=local.url):
-        await asyncio.gather(call_by_browser(port, tmp_path), call_by_aiortc(port))
+        await asyncio.gather(call_by_browser(port, chromium, tmp_path), call_by_aiortc(port))
         for call_id in local.calls:
             check_places(await local.wait_for_end(call_id, PATIENCE_SECS))
     assert len(local.calls) == 2
