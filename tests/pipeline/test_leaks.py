@@ -56,7 +56,8 @@ async def test_calls_in_a_row_leak_nothing(local: LocalRoark, tmp_path: Path) ->
     spool_dir = tmp_path / "spool"
     await short_call(spool_dir)  # what is made once in a process is there from now on
     before = descriptors_and_threads()
-    observers = [await short_call(spool_dir) for _ in range(CALLS)]
+    # Python 3.10 keeps the last cancellation of a task, and with it the last call.
+    *observers, _ = [await short_call(spool_dir) for _ in range(CALLS)]
     gc.collect()
     assert [observer for observer in observers if observer() is not None] == []
     assert all(

@@ -249,6 +249,13 @@ async def test_noted_edges_are_where_speech_can_be_heard(
     )
 
 
+async def test_what_a_detector_parts_stays_parted() -> None:
+    """A sound in which a detector hears two utterances belongs to both, one after the other."""
+    feed = await Feed().start()
+    await feed.play(microphone(phrase(IN_RATE)), detected(0.3, 0.6), detected(0.9, 1.3))
+    assert feed.places("user") == pytest.approx([0.3, 0.8, 0.8, 1.3], abs=0.02)
+
+
 def mixed_with_noise(arrivals: list[Arrival], secs: float, *, noise: int = 600) -> list[Arrival]:
     """Return what an output plays that mixes in noise all the time, also between utterances."""
     random = np.random.default_rng(1)

@@ -83,6 +83,8 @@ class Recording:
         self._pauses = pauses
         self._timeline: Timeline | None = None
         self._user_audio = RecentAudio(rate)
+        self._user_spoke_until = 0
+        """Sample at which the user's latest speech ended, as its detector found."""
         self._utterances: dict[str | None, Utterance] = {}
         self._ended: dict[str | None, tuple[Utterance, int]] = {}
         """The latest utterance at each destination that is over, and when that was announced."""
@@ -176,7 +178,8 @@ class Recording:
             return None
         track = self._timeline.track("user")
         announced = track.onset(round(secs * self.rate))
-        spoken_after = track.pause_before(announced, PAUSE_SECS)
+        # A detector may find an end in the middle of a sound, and a beginning soon after.
+        spoken_after = max(track.pause_before(announced, PAUSE_SECS), self._user_spoke_until)
         heard = self._user_audio.onset(announced, after=spoken_after)
         return track.onset(track.received - heard)
 
@@ -186,7 +189,8 @@ class Recording:
             return None
         track = self._timeline.track("user")
         announced = track.offset(round(secs * self.rate))
-        return track.offset(track.received - self._user_audio.offset(announced))
+        self._user_spoke_until = self._user_audio.offset(announced)
+        return track.offset(track.received - self._user_spoke_until)
 
     def _late(self, destination: str | None, frames: Frames, rate: int) -> Frames:
         """Return the frames of which most was played when the utterance before was announced over.
