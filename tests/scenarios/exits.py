@@ -54,10 +54,12 @@ async def hold(call_id: str, end: str) -> None:
         await call.bot_says("Hello.", secs=0.2)
         await call.quiet()
         await call.user_says("Goodbye.", secs=0.4)
+        # A cancellation overtakes words that are on their way.
+        while roark.report().turns[-1].content != "Goodbye.":  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.02)
         if end == "end frame":
             await call.end()
         elif end == "cancelled":
-            await asyncio.sleep(0.2)  # A cancellation overtakes words that are on their way.
             await call.task.cancel()
         elif end == "cancelled while ending":
             await call.end()
