@@ -113,11 +113,13 @@ class PacedOutput(BaseOutputTransport):
 
     def __init__(self, params: TransportParams) -> None:
         super().__init__(params)
+        self.started = asyncio.Event()
         self._free = 0.0
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
         await self.set_transport_ready(frame)
+        self.started.set()
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         now = time.monotonic()
@@ -162,6 +164,7 @@ class Call:
         """Run the pipeline, and a script at the same time, until the pipeline ends."""
 
         async def play() -> None:
+            await self.loudspeaker.started.wait()
             await asyncio.sleep(0.2)
             try:
                 await script(self)
